@@ -1,0 +1,47 @@
+# The only door: every step of the work is a target here.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE := $(or $(POSTERN_CACHE),$(HOME)/.cache/postern)
+UV_VERSION := 0.13.8
+UV := $(CACHE)/uv/$(UV_VERSION)/bin/uv
+RUN := $(UV) run --frozen --all-groups --all-extras --
+VENV := .venv/.synced
+
+.PHONY: help init demo try test test-fast test-cluster check generate verify images cluster cluster-down clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(UV):
+	@echo "installing uv $(UV_VERSION) into $(CACHE)"
+	@python3 -m venv $(CACHE)/uv/$(UV_VERSION) && $(CACHE)/uv/$(UV_VERSION)/bin/pip install --quiet uv==$(UV_VERSION)
+
+$(VENV): $(UV) uv.lock pyproject.toml crds/pyproject.toml operator/pyproject.toml sidecar/pyproject.toml
+	@$(UV) sync --frozen --quiet --all-groups --all-extras
+	@touch $@
+
+init: $(VENV) ## install the development environment into .venv
+
+check: init ## formatting, lint, types, layers
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+generate: init ## write everything that is derived from the sources
+	$(RUN) python -m postern_crds crds/mcpauthpolicies.postern.dev.yaml
+	cp crds/mcpauthpolicies.postern.dev.yaml charts/postern/crds/
+
+verify: generate ## fail when a derived file is not fresh
+	git diff --exit-code -- crds charts docs
+
+test-fast: init ## unit, property, in-process and socket tests: under a minute
+	$(RUN) pytest -m "not cluster and not root"
+
+cluster: ## a real single-node Kubernetes on this machine
+	python3 -m tests.support.cluster up
+
+cluster-down: ## end that cluster and leave nothing behind
+	python3 -m tests.support.cluster down
