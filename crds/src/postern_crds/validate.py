@@ -56,16 +56,17 @@ def _bounds(value: Any, schema: Schema) -> Iterator[str]:
         yield f"{value!r} is not one of {', '.join(schema['enum'])}"
     if isinstance(value, str) and "pattern" in schema and not re.search(schema["pattern"], value, re.ASCII):
         yield f"{value!r} does not match {schema['pattern']}"
-    if isinstance(value, int):
-        least: int = schema.get("minimum", value)
-        most: int = schema.get("maximum", value)
-        if not least <= value <= most:
-            yield f"{value} is not between {least} and {most}"
+    if isinstance(value, int) and not _within(value, schema.get("minimum"), schema.get("maximum")):
+        yield f"{value} is not between {schema['minimum']} and {schema['maximum']}"
     if isinstance(value, str | list | dict):
-        low: int = schema.get("minLength", schema.get("minItems", 0))
-        high: int = schema.get("maxLength", schema.get("maxItems", schema.get("maxProperties", len(value))))
-        if not low <= len(value) <= high:
-            yield f"has {len(value)} characters or items; allowed are {low} to {high}"
+        low = schema.get("minLength", schema.get("minItems"))
+        high = schema.get("maxLength", schema.get("maxItems", schema.get("maxProperties")))
+        if not _within(len(value), low, high):
+            yield f"has {len(value)} characters or items; allowed are {low or 0} to {high}"
+
+
+def _within(size: int, low: int | None, high: int | None) -> bool:
+    return (low is None or size >= low) and (high is None or size <= high)
 
 
 def _walk(value: Any, schema: Schema, path: str) -> Iterator[Fault]:
@@ -102,7 +103,7 @@ def _broken_rules(policy: dict[str, Any]) -> Iterator[Fault]:
     for rule in RULES:
         value = _at(policy, rule.path)
         if value is not None and rule.holds is not None and not rule.holds(value):
-            yield Fault(rule.path, rule.message)
+            yield Fault(rule.path or "metadata", rule.message)
 
 
 def faults(policy: Any) -> list[Fault]:

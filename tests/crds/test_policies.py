@@ -1,0 +1,66 @@
+"""Policies that are accepted and refused: the same fixtures go through a real API server in the cluster tier."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from postern_crds.rules import RULES
+from postern_crds.structural import object_schema
+from postern_crds.v1alpha1 import PolicySpec
+from postern_crds.validate import faults, with_defaults
+
+HERE = Path(__file__).parent
+ACCEPTED = sorted((HERE / "accepted").glob("*.yaml"))
+REFUSED = sorted((HERE / "refused").glob("*.yaml"))
+
+
+def _load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", ACCEPTED, ids=lambda p: p.stem)
+def test_a_good_policy_has_no_faults_and_fits_the_model(path: Path) -> None:
+    policy = _load(path)
+
+    assert faults(policy) == []
+    spec = msgspec.convert(with_defaults(policy, object_schema())["spec"], PolicySpec)
+    assert spec == msgspec.convert(policy["spec"], PolicySpec), "the schema's defaults are those of the model"
+
+
+@pytest.mark.parametrize("path", REFUSED, ids=lambda p: p.stem)
+def test_a_bad_policy_is_refused(path: Path) -> None:
+    found = faults(_load(path))
+
+    assert found
+    assert all(f.path for f in found), "every fault says where"
+
+
+def test_each_rule_that_judges_a_value_refuses_a_fixture() -> None:
+    said = {fault.message for path in REFUSED for fault in faults(_load(path))}
+
+    silent = [r.message for r in RULES if r.holds is not None and r.message not in said]
+
+    assert silent == []
+
+
+def _undescribed(node: dict[str, Any], path: str) -> list[str]:
+    found = []
+    for name, child in node.get("properties", {}).items():
+        found += [] if "description" in child else [f"{path}.{name}"]
+        found += _undescribed(child, f"{path}.{name}") + _undescribed(child.get("items", {}), f"{path}.{name}[]")
+    return found
+
+
+def test_every_field_of_the_spec_is_described() -> None:
+    assert _undescribed(object_schema()["properties"]["spec"], "spec") == []
+
+
+def test_every_fault_is_listed_not_only_the_first() -> None:
+    policy = _load(HERE / "accepted" / "keycloak.yaml")
+    policy["spec"]["resource"]["url"] = "http://mcp.example.com/mcp/"
+    policy["spec"]["scopes"] = {"supported": ["offline_access"]}
+
+    assert [f.path for f in faults(policy)] == ["spec.resource.url", "spec.resource.url", "spec.scopes.supported"]
