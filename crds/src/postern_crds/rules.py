@@ -73,14 +73,14 @@ def _keeps_mcp_path(spec: dict[str, Any]) -> bool:
     return not any(_opens(public, path) for public in spec["server"]["publicPaths"] for path in _mcp_paths(spec))
 
 
-def _cel_opens(path: str) -> str:
-    return (
-        f"(p.endsWith('/*') ? ({path} + '/').startsWith(p.substring(0, p.size() - 1)) : "
-        f"(p == {path} || p == {path} + '/' || p + '/' == {path}))"
-    )
-
-
-_URL_PATH = "(url(self.resource.url).getEscapedPath() == '' ? '/' : url(self.resource.url).getEscapedPath())"
+# The list of one element binds the path once: parsing a URL for each public path would exceed the API server's cost budget.
+_KEEPS_MCP_PATH = (
+    "!has(self.server) || !has(self.server.publicPaths) || !isURL(self.resource.url) || "
+    "[url(self.resource.url).getEscapedPath(), has(self.server.path) ? self.server.path : url(self.resource.url).getEscapedPath()].all(m, "
+    "m == '' ? self.server.publicPaths.all(p, p != '/' && p != '/*') : "
+    "self.server.publicPaths.all(p, p != m && p != m + '/' && p + '/' != m && "
+    "!(p.endsWith('/*') && (m + '/').startsWith(p.substring(0, p.size() - 1)))))"
+)
 _RESERVED_HEADERS = (
     r"(?i)^(authorization|cookie|date|expect|forwarded|host|connection|keep-alive|last-event-id|origin|set-cookie|te|trailer|"
     r"transfer-encoding|upgrade|via|accept.*|content-.*|mcp-.*|proxy-.*|trace.*|x-forwarded-.*|x-real-ip|x-request-id|x-mcp-.*)$"
@@ -197,8 +197,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "spec",
-        f"!has(self.server) || !has(self.server.publicPaths) || !isURL(self.resource.url) || self.server.publicPaths.all(p, !{_cel_opens(_URL_PATH)}"
-        f" && !(has(self.server.path) && {_cel_opens('self.server.path')}))",
+        _KEEPS_MCP_PATH,
         "server.publicPaths must not cover the MCP endpoint: it would be open to everybody",
         _keeps_mcp_path,
     ),

@@ -50,8 +50,8 @@ ScopeToken = Annotated[str, Meta(pattern=r"^[\x21\x23-\x5B\x5D-\x7E]+$", max_len
 ClaimName = Annotated[str, Meta(min_length=1, max_length=256)]
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]
 Text = Annotated[str, Meta(max_length=256)]
-Url = Annotated[str, Meta(min_length=1, max_length=1024)]
-Path = Annotated[str, Meta(pattern=r"^/[!-~]*$", max_length=512)]
+Url = Annotated[str, Meta(min_length=1, max_length=512)]
+Path = Annotated[str, Meta(pattern=r"^/[!-~]*$", max_length=256)]
 DomainName = Annotated[
     str,
     Meta(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$", max_length=253),
@@ -119,7 +119,7 @@ class Server(_Model, frozen=True):
         list[Path],
         Meta(
             description="Paths that are forwarded without a token: exact, or prefixes ending in '/*'. Never the MCP path.",
-            max_length=32,
+            max_length=16,
         ),
     ] = field(default_factory=list)
     exempt_ports: Annotated[
