@@ -12,8 +12,6 @@ ACCEPTED = sorted((FIXTURES / "accepted").glob("*.yaml"))
 REFUSED = sorted((FIXTURES / "refused").glob("*.yaml"))
 DRY = ("--dry-run=server",)
 
-pytestmark = pytest.mark.cluster
-
 
 @pytest.mark.parametrize("path", ACCEPTED, ids=lambda p: p.stem)
 def test_a_good_policy_is_accepted(crd: Kube, path: Path) -> None:

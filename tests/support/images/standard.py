@@ -34,7 +34,9 @@ ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin PYTHONUNBU
 CMD ["python3"]
 """
 UV_DOCKERFILE = 'FROM scratch\nCOPY uv uvx /\nENTRYPOINT ["/uv"]\n'
-NODE_DOCKERFILE = f'FROM {BASE_TAG}\nCOPY bin/node /usr/local/bin/node\nCMD ["node"]\n'
+NODE_DOCKERFILE = f'FROM {BASE_TAG}\nCOPY lib/ /usr/lib/\nCOPY bin/node /usr/local/bin/node\nCMD ["node"]\n'
+NODE_LIBRARY = "libstdc++6"
+"""What the node program is linked with and the base image lacks."""
 PAUSE_TAG = "localhost/pause:dev"
 PAUSE_DOCKERFILE = 'FROM scratch\nCOPY pause /pause\nUSER 65535:65535\nENTRYPOINT ["/pause"]\n'
 
@@ -56,7 +58,7 @@ def node_image(progress: Progress | None = None) -> Path:
     """The archive of ``NODE_TAG``: the base image with Node.js."""
     report = progress or Progress()
     base = base_image(report)
-    key = content_key([NODE_DOCKERFILE, NODE_VERSION, platform.machine(), base.name])
+    key = content_key([NODE_DOCKERFILE, NODE_VERSION, NODE_LIBRARY, platform.machine(), base.name])
     return make(NODE_TAG, key, _prepare_node, progress=report)
 
 
@@ -125,4 +127,9 @@ def _prepare_node(folder: Path) -> ImageSource:
     archive = folder / f"{package}-{NODE_VERSION}.tgz"
     run(["tar", "-xzf", archive, "-C", folder, "--strip-components=1", "package/bin/node"], purpose="unpacking Node.js")
     archive.unlink()
+    run(["apt-get", "update", "-qq"], purpose="apt-get update")
+    run(["apt-get", "download", "-qq", NODE_LIBRARY], purpose=f"fetching {NODE_LIBRARY}", cwd=folder)
+    package_file = next(folder.glob("*.deb"))
+    run(["dpkg-deb", "-x", package_file, folder / "library"], purpose=f"unpacking {NODE_LIBRARY}")
+    (folder / "library" / "usr" / "lib").rename(folder / "lib")
     return _source(folder, NODE_DOCKERFILE, (archive_of(BASE_TAG),))
