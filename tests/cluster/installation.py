@@ -79,7 +79,7 @@ def identity_provider(kube: Kube) -> Identity:
 
 
 def _token(kube: Kube, ca: bytes) -> str:
-    with TemporaryDirectory() as folder, kube.port_forward("svc/idp", 8443, local=0) as address:
+    with TemporaryDirectory() as folder, kube.port_forward("svc/idp", 8443) as address:
         file = Path(folder, "ca.crt")
         file.write_bytes(ca)
         host, port = address.split(":")

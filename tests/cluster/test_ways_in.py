@@ -136,7 +136,8 @@ def test_without_a_token_it_is_refused_with_a_challenge(weather: Kube, way: str)
     status, _, challenge = _ask(weather, way).partition(" ")
 
     assert status == "401"
-    assert challenge.startswith("Bearer resource_metadata=")
+    assert challenge.startswith("Bearer ")
+    assert 'resource_metadata="http://localhost:8080/.well-known/oauth-protected-resource/mcp"' in challenge
 
 
 @pytest.mark.parametrize("way", _WAYS)

@@ -111,10 +111,10 @@ class Kube:
         return [p for p in items if "deletionTimestamp" not in p["metadata"]]
 
     @contextmanager
-    def port_forward(self, target: str, port: int, *, local: int) -> Iterator[str]:
-        """Forward a local port while the block runs; give 127.0.0.1:PORT."""
+    def port_forward(self, target: str, port: int, *, local: int | None = None) -> Iterator[str]:
+        """Forward a local port (any free one by default) while the block runs; give 127.0.0.1:PORT."""
         process = subprocess.Popen(
-            ["kubectl", "-n", self.namespace, "port-forward", target, f"{local}:{port}", "--address=127.0.0.1"],
+            ["kubectl", "-n", self.namespace, "port-forward", target, f"{local or ''}:{port}", "--address=127.0.0.1"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -124,7 +124,7 @@ class Kube:
             line = process.stdout.readline() if process.stdout else ""
             if "Forwarding from" not in line:
                 raise NotReached(f"port-forward to {target}: {line.strip()}")
-            yield f"127.0.0.1:{local}"
+            yield line.split()[2]
         finally:
             process.terminate()
             process.wait(timeout=10)

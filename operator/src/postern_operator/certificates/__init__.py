@@ -1,0 +1,1 @@
+"""The webhook's certificates: building them, deciding about rotation, serving with them."""

@@ -1,0 +1,1 @@
+"""The controller role: policies in, ConfigMaps, stamps, status and certificates out."""

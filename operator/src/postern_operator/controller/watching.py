@@ -1,0 +1,57 @@
+"""kopf in a thread of its own: this module keeps its signals, task clean-up and stalls apart from ours."""
+
+import asyncio
+import threading
+
+import kopf
+
+from postern_operator.errors import PosternError
+from postern_operator.health import is_first
+
+__all__ = ["WatchEnded", "watch"]
+
+_STOP_TIMEOUT_S = 12.0
+
+
+class WatchEnded(PosternError):
+    """Raised when kopf ended without being asked to; the process should start anew."""
+
+
+async def watch(registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, *, stop: asyncio.Event) -> None:
+    """Run kopf until ``stop``. Handlers run in the other thread. Raises WatchEnded when it ends by itself.
+
+    A thread that does not stop in time is left behind: it is a daemon and holds nothing that needs an orderly end.
+    """
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    flag = threading.Event()
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(_operate(registry, settings, flag))
+        except Exception as error:  # noqa: BLE001 - last line of the thread: told to the loop that waits below
+            failure.append(error)
+        finally:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=run, name="kopf", daemon=True).start()
+    try:
+        if await is_first(ended, stop):
+            cause = failure[0] if failure else None
+            raise WatchEnded(f"kopf ended by itself: {cause!r}") from cause
+    finally:
+        flag.set()
+    try:
+        async with asyncio.timeout(_STOP_TIMEOUT_S):
+            await ended.wait()
+    except TimeoutError:
+        return
+
+
+async def _operate(registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, flag: threading.Event) -> None:
+    try:
+        await kopf.operator(registry=registry, settings=settings, clusterwide=True, stop_flag=flag)
+    finally:
+        flag.set()  # kopf waits for the flag in an executor thread, which would keep the loop from closing

@@ -1,0 +1,1 @@
+"""Pods and pod templates: which are refused, and what the others become. All pure: data in, data out."""

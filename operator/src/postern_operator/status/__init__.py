@@ -1,0 +1,1 @@
+"""What a policy's status says, from what was seen. All pure."""

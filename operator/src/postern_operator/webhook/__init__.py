@@ -1,0 +1,1 @@
+"""The admission webhook: ``review`` decides (pure), ``app`` and ``run`` serve it."""
