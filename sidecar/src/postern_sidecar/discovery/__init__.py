@@ -1,0 +1,1 @@
+"""Discovery: the documents by which MCP clients find the login."""

@@ -1,0 +1,1 @@
+"""Carrying a decided request to the server and its answer back, byte for byte."""

@@ -1,0 +1,1 @@
+"""The gate: may this request pass, and if not, what is its sender told?"""

@@ -1,0 +1,1 @@
+"""The identity provider, seen from the sidecar: the only caller of it."""

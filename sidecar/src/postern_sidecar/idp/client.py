@@ -1,0 +1,163 @@
+"""One bounded GET: this module is the only place from which the identity provider is called.
+
+Bounds: 5 s in all, 512 KiB, three redirects within the same origin, https (or http on loopback). No cookies, no
+proxies or credentials from the environment: what the sidecar trusts is in the policy alone.
+"""
+
+import asyncio
+import re
+import ssl
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from postern_sidecar.errors import CaUnavailable, IdpRefused, IdpUnreachable, MalformedDocument
+
+__all__ = ["MAX_BYTES", "TOTAL_S", "IdpClient", "Page", "explain"]
+
+TOTAL_S = 5.0
+"""For a whole fetch, redirects included. A request that waits for keys waits no longer."""
+MAX_BYTES = 512 * 1024
+"""A key set of hundreds of keys with certificates stays well below."""
+MAX_REDIRECTS = 3
+_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer with status 200."""
+
+    url: str
+    """Where it was found, after redirects."""
+    body: bytes
+    content_type: str
+    """In lower case, without parameters; empty when not stated."""
+    max_age_s: int | None
+    """max-age of Cache-Control (RFC 9111 section 5.2.2.1); None: not stated."""
+
+
+class IdpClient:
+    """Fetches pages of the identity provider; keeps connections between fetches."""
+
+    def __init__(self, ca_pem: bytes | None, *, ca_required: bool, total_s: float = TOTAL_S) -> None:
+        """Take the PEM certificates of the caBundle, added to the public trust. Required and None: each get fails."""
+        self._ca_pem = ca_pem
+        self._total_s = total_s
+        self._ca_required = ca_required
+        self._client: httpx.AsyncClient | None = None
+
+    async def get(self, url: str) -> Page:
+        """Fetch a page. Raises an IdpError that says where and what; never anything else."""
+        _check_scheme(url)
+        client = self._connect()
+        try:
+            async with asyncio.timeout(self._total_s):
+                return await _follow(client, url)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise IdpUnreachable(f"no complete answer within {self._total_s:g} s from {url}") from error
+        except httpx.HTTPError as error:
+            raise IdpUnreachable(f"{type(error).__name__} at {url}: {error}") from error
+        except (httpx.InvalidURL, ValueError) as error:
+            raise MalformedDocument(f"not a usable URL: {url}: {error}") from error
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    def _connect(self) -> httpx.AsyncClient:
+        # Made at the first fetch: the trust store takes 20 ms to read, and start-up does not wait for it.
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                verify=_trust(self._ca_pem, self._ca_required),
+                trust_env=False,
+                timeout=self._total_s,
+                limits=httpx.Limits(max_connections=4, max_keepalive_connections=1),
+                # No compression: a small answer cannot grow beyond the size bound.
+                headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "postern"},
+            )
+        return self._client
+
+
+def _trust(ca_pem: bytes | None, required: bool) -> ssl.SSLContext:
+    if ca_pem is None and required:
+        raise CaUnavailable("the policy names a caBundle, but ca.crt is absent: create its ConfigMap and key")
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()
+    if ca_pem is not None:
+        try:
+            context.load_verify_locations(cadata=ca_pem.decode("ascii"))
+        except (ValueError, ssl.SSLError) as error:
+            raise CaUnavailable(f"ca.crt of the caBundle holds no usable PEM certificate: {error}") from error
+    return context
+
+
+async def _follow(client: httpx.AsyncClient, url: str) -> Page:
+    origin = _origin(url)
+    for _ in range(MAX_REDIRECTS + 1):
+        async with client.stream("GET", url) as response:
+            if not response.has_redirect_location:
+                return await _read(response, url)
+            target = urljoin(url, response.headers["location"])
+        if _origin(target) != origin:
+            raise MalformedDocument(f"{url} redirects to another origin, {target}: give the final URL")
+        url = target
+    raise MalformedDocument(f"more than {MAX_REDIRECTS} redirects, last to {url}")
+
+
+async def _read(response: httpx.Response, url: str) -> Page:
+    status = response.status_code
+    if status == 429 or status >= 500:
+        raise IdpUnreachable(f"status {status} from {url}")
+    if status != 200:
+        raise IdpRefused(f"status {status} from {url}")
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise MalformedDocument(f"compressed although not asked to be: {url}")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise MalformedDocument(f"more than {MAX_BYTES // 1024} KiB at {url}")
+    content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    age = _MAX_AGE.search(response.headers.get("cache-control", ""))
+    return Page(url, bytes(body), content_type, int(age.group(1)) if age else None)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    default = {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or default
+
+
+def _check_scheme(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "https" and parts.hostname:
+            return
+        if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
+            return
+    except ValueError as error:
+        raise MalformedDocument(f"not a URL: {url!r}: {error}") from error
+    raise MalformedDocument(f"neither https nor http on loopback: {url!r}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _is_html(page: Page) -> bool:
+    """Whether a page is meant for people: a catch-all route answered, or a login wall."""
+    return page.content_type in ("text/html", "application/xhtml+xml") or page.body.lstrip()[:1] == b"<"
+
+
+def explain(page: Page, error: ValueError) -> MalformedDocument:
+    """Give the error for a page that is not the JSON object it should be."""
+    if _is_html(page):
+        return MalformedDocument(f"answered HTML instead of JSON at {page.url}")
+    return MalformedDocument(f"not what it should be at {page.url}: {error}")

@@ -1,0 +1,1 @@
+"""The rendered policy at run time: reading it, noticing changes, holding the one in force."""

@@ -1,0 +1,115 @@
+"""How the sidecar is told where to listen and what to protect: this module is its options and variables.
+
+Options win over variables. Everything about the policy itself is in the rendered file, nothing of it here.
+"""
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from postern_crds.sidecar_ports import HEALTH_PORT, LISTEN_PORT
+from postern_sidecar.errors import SettingsError
+
+__all__ = ["Address", "Settings", "parse_address", "read_settings"]
+
+_BRACKETED = re.compile(r"\[([^\]]*)\]:([0-9]+)")
+_PLAIN = re.compile(r"([^:\[\]]*):([0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen or connect."""
+
+    host: str
+    """Name or address, without brackets."""
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one sidecar knows of its place."""
+
+    config: Path
+    """--config, POSTERN_CONFIG: directory with policy.json and, for a private CA, ca.crt."""
+    listen: Address
+    """--listen, POSTERN_LISTEN: where guarded traffic arrives; all addresses by default."""
+    health: Address
+    """--health, POSTERN_HEALTH: probes, metrics, status."""
+    upstream: Address
+    """--upstream, POSTERN_UPSTREAM: the MCP server."""
+    probes: str
+    """POSTERN_PROBES: JSON, the server's own probes as the pod declared them; empty: none."""
+    pod_ips: tuple[str, ...]
+    """POSTERN_POD_IPS: the pod's addresses, accepted as Host; comma-separated."""
+    namespace: str
+    """POSTERN_NAMESPACE: the pod's namespace; empty outside a cluster."""
+    drain_seconds: int
+    """POSTERN_DRAIN_SECONDS: how long open requests may go on after SIGTERM. The default stays below the 30 seconds
+    after which a kubelet kills."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(message)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="postern-sidecar",
+        description="OAuth in front of one MCP server.",
+        epilog="Each option has a variable: POSTERN_CONFIG, POSTERN_LISTEN, POSTERN_HEALTH, POSTERN_UPSTREAM.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="DIR", help="directory that holds policy.json and perhaps ca.crt")
+    parser.add_argument("--listen", metavar="ADDR:PORT", help=f"where clients connect (default [::]:{LISTEN_PORT})")
+    parser.add_argument("--health", metavar="ADDR:PORT", help=f"probes, metrics, status (default [::]:{HEALTH_PORT})")
+    parser.add_argument("--upstream", metavar="ADDR:PORT", help="the MCP server to protect")
+    return parser
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Read them. Raises SettingsError that names the option and says what to do."""
+    options = vars(_parser().parse_args(arguments))
+
+    def given(name: str, default: str | None = None) -> str:
+        value = options[name] or environment.get(f"POSTERN_{name.upper()}") or default
+        if value is None:
+            raise SettingsError(f"--{name} is missing: give it, or set POSTERN_{name.upper()}")
+        return str(value)
+
+    return Settings(
+        config=Path(given("config")),
+        listen=parse_address("--listen", given("listen", f"[::]:{LISTEN_PORT}"), may_be_any=True),
+        health=parse_address("--health", given("health", f"[::]:{HEALTH_PORT}"), may_be_any=True),
+        upstream=parse_address("--upstream", given("upstream")),
+        probes=environment.get("POSTERN_PROBES", ""),
+        pod_ips=tuple(part.strip() for part in environment.get("POSTERN_POD_IPS", "").split(",") if part.strip()),
+        namespace=environment.get("POSTERN_NAMESPACE", ""),
+        drain_seconds=_drain_seconds(environment.get("POSTERN_DRAIN_SECONDS", "25")),
+    )
+
+
+def parse_address(name: str, text: str, *, may_be_any: bool = False) -> Address:
+    """Read ``host:port`` or ``[IPv6]:port``. Raises SettingsError.
+
+    may_be_any: port 0 is allowed and means a free one.
+    """
+    match = _BRACKETED.fullmatch(text) or _PLAIN.fullmatch(text)
+    if match is None or not match[1]:
+        raise SettingsError(f"{name} is {text!r}: write ADDRESS:PORT, an IPv6 address in brackets, such as [::]:8080")
+    port = int(match[2])
+    if not (0 if may_be_any else 1) <= port <= 65535:
+        raise SettingsError(f"{name} is {text!r}: a port is between 1 and 65535")
+    return Address(match[1], port)
+
+
+def _drain_seconds(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text):
+        raise SettingsError(f"POSTERN_DRAIN_SECONDS is {text!r}: write a whole number of seconds")
+    return int(text)

@@ -1,0 +1,1 @@
+"""Access tokens: who does a token speak for?"""

@@ -1,0 +1,72 @@
+"""Is this token for us, and now? This module checks the registered claims (RFC 7519 section 4.1, RFC 9068)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from postern_sidecar.outcome import Reason
+
+__all__ = ["Expected", "check_claims"]
+
+_LAST_SECOND = 253402300799
+"""End of the year 9999: what lies beyond is no date."""
+_ID_TOKEN_CLAIMS = ("nonce", "at_hash", "c_hash")
+_FOREIGN_KINDS = frozenset(("id", "refresh", "offline", "logout"))
+"""Kinds of token that some issuers tell apart only inside: Keycloak by the claim typ, Cognito by token_use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a token must say."""
+
+    issuer: str
+    audiences: frozenset[str]
+    """aud must name one of them."""
+    audience_required: bool
+    """False: aud is not looked at."""
+    leeway_s: float
+
+
+def check_claims(claims: Mapping[str, Any], expected: Expected, now: float) -> Reason | None:
+    """Give the first fault, None when there is none. now is in epoch seconds."""
+    if claims.get("iss") != expected.issuer:
+        return Reason.WRONG_ISSUER
+    if expected.audience_required and not _names_one_of(claims.get("aud"), expected.audiences):
+        return Reason.WRONG_AUDIENCE
+    if _is_other_kind(claims):
+        return Reason.ID_TOKEN
+    if not _is_well_formed(claims):
+        return Reason.BAD_CLAIMS
+    if now >= claims["exp"] + expected.leeway_s:
+        return Reason.EXPIRED
+    if any(claims.get(name, 0) > now + expected.leeway_s for name in ("nbf", "iat")):
+        return Reason.NOT_YET_VALID
+    return None
+
+
+def _names_one_of(audience: object, accepted: frozenset[str]) -> bool:
+    # RFC 7519 section 4.1.3: one string, or an array of strings.
+    named = [audience] if isinstance(audience, str) else audience
+    if not isinstance(named, list) or not all(isinstance(item, str) for item in named):
+        return False
+    return not accepted.isdisjoint(named)
+
+
+def _is_other_kind(claims: Mapping[str, Any]) -> bool:
+    if any(name in claims for name in _ID_TOKEN_CLAIMS):
+        return True
+    kinds = (claims.get("typ"), claims.get("token_use"))
+    return any(isinstance(kind, str) and kind.lower() in _FOREIGN_KINDS for kind in kinds)
+
+
+def _is_well_formed(claims: Mapping[str, Any]) -> bool:
+    return (
+        _is_date(claims.get("exp"))
+        and all(_is_date(claims[name]) for name in ("nbf", "iat") if name in claims)
+        and all(isinstance(claims[name], str) for name in ("sub", "client_id", "azp") if name in claims)
+    )
+
+
+def _is_date(value: object) -> bool:
+    # bool is an int to Python; without this, exp: true would be a date.
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LAST_SECOND
