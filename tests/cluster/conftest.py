@@ -1,6 +1,7 @@
 """The cluster of this tier: ``make cluster``'s own, or the current context with CLUSTER=current."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,7 +55,8 @@ def identity(postern: Kube) -> installation.Identity:
 
 @pytest.fixture
 def namespace(kube: Kube, request: pytest.FixtureRequest) -> Iterator[Kube]:
-    name = "t-" + request.node.name.split("[")[0].removeprefix("test_").replace("_", "-")[:50].strip("-")
+    title = request.node.name.split("[")[0].removeprefix("test_").replace("_", "-")[:50].strip("-")
+    name = f"t-{title}-{secrets.token_hex(2)}"
     kube.run("create", "namespace", name)
     yield kube.within(name)
     kube.run("delete", "namespace", name, "--wait=false")

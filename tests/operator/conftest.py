@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from postern_operator.cluster import Cluster, cluster, load_configuration
+from tests.support.ca import PrivateCA
 from tests.support.fake_apiserver import FakeApiServer, fake_apiserver, kubeconfig
 
 
@@ -22,11 +23,18 @@ async def server() -> AsyncIterator[FakeApiServer]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def ca_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("ca") / "ca.crt"
+    path.write_bytes(PrivateCA().certificate)
+    return str(path)
+
+
 @pytest.fixture
-def environment(server: FakeApiServer, tmp_path: Path) -> dict[str, str]:
+def environment(server: FakeApiServer, tmp_path: Path, ca_file: str) -> dict[str, str]:
     """Environment variables that lead a client to the fake API server."""
     path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(kubeconfig(server)))
+    path.write_text(json.dumps(kubeconfig(server, ca_file)))
     return {"KUBECONFIG": str(path)}
 
 

@@ -342,13 +342,14 @@ async def fake_apiserver(host: str = "127.0.0.1") -> AsyncIterator[FakeApiServer
         await runner.cleanup()
 
 
-def kubeconfig(server: FakeApiServer) -> Object:
-    """Give a kubeconfig that leads to the server."""
+def kubeconfig(server: FakeApiServer, ca_file: str | None = None) -> Object:
+    """Give a kubeconfig that leads to the server. With a CA file clients need not load the machine's, which is slow."""
+    authority = {} if ca_file is None else {"certificate-authority": ca_file}
     return {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "fake",
-        "clusters": [{"name": "fake", "cluster": {"server": server.url}}],
+        "clusters": [{"name": "fake", "cluster": {"server": server.url, **authority}}],
         "users": [{"name": "fake", "user": {"token": server.token or "secret"}}],
         "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
     }

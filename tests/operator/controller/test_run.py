@@ -116,10 +116,11 @@ async def test_absent_crd_and_outage_at_start_are_waited_for(
 
 
 async def test_kopf_that_ends_by_itself_is_a_failure() -> None:
-    nobody_logs_in = kopf.OperatorRegistry()
+    broken = kopf.OperatorRegistry()
+    del broken._indexing
     async with asyncio.timeout(20):
         with pytest.raises(WatchEnded, match="ended by itself"):
-            await watch(nobody_logs_in, operator_settings(), stop=asyncio.Event())
+            await watch(broken, operator_settings(), stop=asyncio.Event())
 
 
 async def test_sigterm_ends_the_process_with_zero(server: FakeApiServer, environment: dict[str, str]) -> None:

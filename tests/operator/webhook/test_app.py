@@ -13,8 +13,8 @@ import pytest
 from postern_operator.certificates.serving import LiveCertificate
 from postern_operator.cluster import Cluster
 from postern_operator.errors import ClusterError, ClusterUnavailable
-from postern_operator.health import bind, serve
 from postern_operator.metrics import Metrics, exposition, metrics
+from postern_operator.serving import bind, serve
 from postern_operator.settings import Settings
 from postern_operator.webhook.app import Admission, create_app
 from tests.operator.controller.objects import POLICY, policy

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from postern_operator.health import bind
+from postern_operator.serving import bind
 from postern_operator.webhook.run import Listeners, run
 from tests.operator.webhook.test_app import NAME, SETTINGS, review
 from tests.support.ca import PrivateCA

@@ -1,0 +1,180 @@
+"""A protected workload over time: its policy changes, files are spoilt, the operator comes and goes."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster import installation
+from tests.cluster.installation import MANIFESTS, SYSTEM, Identity, protected
+from tests.support.kube import Kube, wait_for
+
+NAMESPACE = "t-life"
+Manifest = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def weather(postern: Kube, identity: Identity) -> Iterator[Kube]:
+    postern.run("create", "namespace", NAMESPACE)
+    here = postern.within(NAMESPACE)
+    protected(here, identity)
+    wait_for("the old pod gone", lambda: len(here.pods("app=weather")) == 1)
+    yield here
+    postern.run("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def _fingerprint(kube: Kube) -> list[tuple[str, list[int]]]:
+    """Give uid and restart counts of each pod: what must not change."""
+    return [
+        (
+            pod["metadata"]["uid"],
+            [c["restartCount"] for part in ("initContainerStatuses", "containerStatuses") for c in pod["status"][part]],
+        )
+        for pod in kube.pods("app=weather")
+    ]
+
+
+def _sidecar(kube: Kube) -> Manifest:
+    """Give the sidecar's own /status."""
+    name = kube.pods("app=weather")[0]["metadata"]["name"]
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:19872/proxy/status"
+    status: Manifest = json.loads(kube.run("get", "--raw", path))
+    return status
+
+
+def _conditions(kube: Kube) -> dict[str, str]:
+    status = kube.get("mcpauth", "weather").get("status", {})
+    return {c["type"]: c["status"] for c in status.get("conditions", [])}
+
+
+def test_status_tells_what_the_sidecars_said(weather: Kube) -> None:
+    policy = weather.get("mcpauth", "weather")
+    status = policy["status"]
+
+    assert status["configHash"] == _sidecar(weather)["configHash"]
+    assert status["observedGeneration"] == policy["metadata"]["generation"]
+    assert status["targets"] == {"desired": 1, "injected": 1, "current": 1} | {
+        k: 0 for k in ("unprotected", "unknown") if k in status["targets"]
+    }
+    assert status["issuer"]["issuer"] == installation.ISSUER
+    assert status["issuer"]["registration"] is True
+    assert status["resourceMetadataURL"] == "http://localhost:8080/.well-known/oauth-protected-resource/mcp"
+    wanted = dict.fromkeys(("Accepted", "ResolvedRefs", "Programmed", "Enforced", "IssuerReachable", "Ready"), "True")
+    assert _conditions(weather) == wanted | {"AudienceUnchecked": "False"}
+
+
+def test_kubectl_get_shows_the_columns(weather: Kube) -> None:
+    head, line = weather.run("get", "mcp").splitlines()
+
+    assert head.split() == ["NAME", "MODE", "PROVIDER", "READY", "TARGETS", "AGE"]
+    assert line.split()[:5] == ["weather", "Direct", "custom", "True", "1/1"]
+
+
+def _requires(kube: Kube, scope: str) -> float:
+    """Change the policy; give the seconds until the running sidecar enforces it and the status says so."""
+    old = _sidecar(kube)["configHash"]
+    patch = {"spec": {"scopes": {"required": [scope]}}}
+    began = time.monotonic()
+    kube.run("patch", "mcpauth", "weather", "--type=merge", "-p", json.dumps(patch))
+    wait_for("the sidecar enforces it", lambda: _sidecar(kube)["configHash"] != old, timeout_s=100)
+    delay = time.monotonic() - began
+    new = _sidecar(kube)["configHash"]
+    wait_for("status says so", lambda: kube.get("mcpauth", "weather")["status"]["configHash"] == new)
+    wait_for("enforced", lambda: _conditions(kube)["Enforced"] == "True")
+    return delay
+
+
+def test_a_policy_change_reaches_the_running_pod_without_a_restart(
+    weather: Kube, record_property: Callable[[str, object], None]
+) -> None:
+    before = _fingerprint(weather)
+
+    delays = [round(_requires(weather, scope), 2) for scope in ("weather:write", "weather:read")]
+
+    assert _fingerprint(weather) == before
+    record_property("configuration_delay_s", delays)
+    print(f"\nconfiguration reached the running pod after {delays} s")
+
+
+def test_a_spoilt_configuration_map_is_repaired_and_never_enforced(weather: Kube) -> None:
+    good = _sidecar(weather)["configHash"]
+    spoilt = {"data": {"policy.json": '{"schemaVersion": 99}'}}
+
+    weather.run("patch", "configmap", "postern-weather", "--type=merge", "-p", json.dumps(spoilt))
+    weather.run("annotate", "mcpauth", "weather", "touched=now", "--overwrite")
+
+    def repaired() -> bool:
+        text = weather.get("configmap", "postern-weather")["data"]["policy.json"]
+        return bool(json.loads(text)["schemaVersion"] == 1)
+
+    wait_for("the controller writes it anew", repaired, timeout_s=60)
+    assert _sidecar(weather)["configHash"] == good
+
+
+def test_a_missing_ca_is_reported_and_comes_back_without_a_restart(weather: Kube, identity: Identity) -> None:
+    before = _fingerprint(weather)
+    weather.run("delete", "configmap", "idp-ca")
+    weather.run("annotate", "mcpauth", "weather", "touched=again", "--overwrite")
+    wait_for("the condition", lambda: _conditions(weather)["ResolvedRefs"] == "False")
+
+    weather.apply(identity.ca_config_map())
+    weather.run("annotate", "mcpauth", "weather", "touched=at-last", "--overwrite")
+    wait_for("the condition again", lambda: _conditions(weather)["ResolvedRefs"] == "True")
+
+    assert _fingerprint(weather) == before
+
+
+def test_an_operator_restart_changes_no_pod(postern: Kube, weather: Kube) -> None:
+    before = _fingerprint(weather)
+    system = postern.within(SYSTEM)
+
+    for role in ("controller", "webhook"):
+        system.run("rollout", "restart", f"deployment/postern-{role}")
+    for role in ("controller", "webhook"):
+        system.rollout(f"deployment/postern-{role}")
+    weather.run("annotate", "mcpauth", "weather", "touched=restarted", "--overwrite")
+    wait_for("enforced", lambda: _conditions(weather)["Enforced"] == "True")
+
+    assert _fingerprint(weather) == before
+
+
+def test_a_reinstallation_changes_no_pod_and_admits_again(postern: Kube, weather: Kube) -> None:
+    before = _fingerprint(weather)
+
+    postern.helm("uninstall", "postern", "--namespace", SYSTEM, "--wait")
+    installation.install(postern)
+    weather.run("rollout", "restart", "deployment/weather", "--dry-run=server")
+    wait_for("enforced", lambda: _conditions(weather)["Enforced"] == "True")
+
+    assert _fingerprint(weather) == before
+    weather.run("scale", "deployment/weather", "--replicas=2")
+    weather.rollout("deployment/weather")
+    assert all(p["spec"]["initContainers"][1]["name"] == "postern" for p in weather.pods("app=weather"))
+    wait_for("two of two", lambda: weather.get("mcpauth", "weather")["status"]["readyTargets"] == "2/2")
+
+
+def test_a_plain_manifest_applied_again_keeps_the_protection(weather: Kube) -> None:
+    generation = weather.get("deployment", "weather")["metadata"]["generation"]
+    manifests = list(yaml.safe_load_all((MANIFESTS / "weather.yaml").read_text(encoding="utf-8")))
+    manifests[1]["metadata"]["annotations"] = {"postern.dev/policy": "weather"}
+    manifests[1]["spec"]["replicas"] = 2
+
+    weather.apply(*manifests)
+    weather.apply(*manifests)
+
+    assert weather.get("deployment", "weather")["metadata"]["generation"] == generation
+
+
+def test_a_changed_port_rolls_the_workload_once(weather: Kube) -> None:
+    before = weather.get("deployment", "weather")["metadata"]["generation"]
+    patch = {"spec": {"server": {"exemptPorts": [9090]}}}
+
+    weather.run("patch", "mcpauth", "weather", "--type=merge", "-p", json.dumps(patch))
+    wait_for("a new shape", lambda: weather.get("deployment", "weather")["metadata"]["generation"] == before + 1)
+    weather.rollout("deployment/weather")
+    wait_for("two of two", lambda: weather.get("mcpauth", "weather")["status"]["readyTargets"] == "2/2")
+
+    assert weather.get("deployment", "weather")["metadata"]["generation"] == before + 1
