@@ -37,6 +37,12 @@ generate: init ## write everything that is derived from the sources
 verify: generate ## fail when a derived file is not fresh
 	git diff --exit-code -- crds charts docs
 
+try: init ## the whole story on loopback: no cluster, no root (KEEP=1 leaves it running)
+	$(RUN) python -m examples.try
+
+demo: init ## the whole story on a real Kubernetes (CLUSTER=current: kubectl's current context)
+	$(RUN) python -m examples.demo
+
 test-fast: init ## unit, property, in-process and socket tests: under a minute
 	$(RUN) pytest -m "not cluster and not root"
 

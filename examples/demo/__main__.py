@@ -4,6 +4,7 @@ With ``CLUSTER=current`` the nodes have the images already, or pull them from ``
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,6 +51,9 @@ def own_cluster(narrator: Narrator) -> tuple[Kube, bool]:
 
 def current_cluster(narrator: Narrator, registry: str) -> Kube:
     """Steps: the cluster of kubectl's current context, and where its images come from."""
+    missing = [name for name in ("kubectl", "helm") if shutil.which(name) is None]
+    if missing:
+        raise SetupError(f"missing in PATH: {', '.join(missing)}; CLUSTER=current uses what you have")
     kube = Kube({}, NAMESPACE)
     narrator.step("The cluster of kubectl's current context")
     narrator.command("kubectl config current-context; kubectl version")

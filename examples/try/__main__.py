@@ -4,6 +4,7 @@ Starts an ordinary MCP server, an identity provider and the sidecar, and shows w
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,6 +48,13 @@ class Places:
     @property
     def issuer_url(self) -> str:
         return f"http://127.0.0.1:{self.issuer}"
+
+
+def need_programs() -> None:
+    """Refuses with ``SetupError`` when what the identity provider runs on is missing."""
+    missing = [name for name in ("node", "npm") if shutil.which(name) is None]
+    if missing:
+        raise SetupError(f"missing in PATH: {', '.join(missing)}; install Node.js 20 or newer")
 
 
 def choose_places(folder: Path) -> Places:
@@ -155,6 +163,7 @@ def keep_running(places: Places, narrator: Narrator) -> None:
 
 def tell(narrator: Narrator, *, keep: bool) -> None:
     """The whole story. ``StepFailed``, ``ProgramFailed`` or ``SetupError`` when it cannot be told as it stands."""
+    need_programs()
     with TemporaryDirectory(prefix="postern-try-") as folder, ExitStack() as stack:
         places = choose_places(Path(folder))
         start_server(stack, places, narrator)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.installation import MANIFESTS, SYSTEM
+from tests.cluster.installation import MANIFESTS, OPERATOR_NAMESPACE
 from tests.support.kube import Kube, wait_for
 
 IMAGE = "localhost/postern-demo-weather:0.1.0"
@@ -57,8 +57,8 @@ def _is_injected(pod: Manifest) -> bool:
 def _asked(kube: Kube) -> int:
     """Count the admission requests that all webhook replicas have answered."""
     total = 0
-    for pod in kube.within(SYSTEM).pods("app.kubernetes.io/component=webhook"):
-        path = f"/api/v1/namespaces/{SYSTEM}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
+    for pod in kube.within(OPERATOR_NAMESPACE).pods("app.kubernetes.io/component=webhook"):
+        path = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
         metrics = kube.run("get", "--raw", path)
         total += sum(
             int(float(n)) for n in re.findall(r"^postern_admissions_total\{[^}]*\} (\S+)", metrics, re.MULTILINE)
@@ -68,7 +68,7 @@ def _asked(kube: Kube) -> int:
 
 @contextmanager
 def _webhook_down(kube: Kube) -> Iterator[None]:
-    system = kube.within(SYSTEM)
+    system = kube.within(OPERATOR_NAMESPACE)
     system.run("scale", "deployment/postern-webhook", "--replicas=0")
     wait_for("webhook gone", lambda: not system.get("pods", "-l", "app.kubernetes.io/component=webhook")["items"])
     try:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster import installation
-from tests.cluster.installation import MANIFESTS, SYSTEM, Identity, protected
+from examples.demo import story
+from examples.demo.stage import Stage
+from tests.cluster.installation import ISSUER, MANIFESTS, OPERATOR_NAMESPACE, Identity, protect
 from tests.support.kube import Kube, wait_for
 
 NAMESPACE = "t-life"
@@ -20,7 +21,7 @@ Manifest = dict[str, Any]
 def weather(postern: Kube, identity: Identity) -> Iterator[Kube]:
     postern.run("create", "namespace", NAMESPACE)
     here = postern.within(NAMESPACE)
-    protected(here, identity)
+    protect(here, identity)
     wait_for("the old pod gone", lambda: len(here.pods("app=weather")) == 1)
     yield here
     postern.run("delete", "namespace", NAMESPACE, "--wait=false")
@@ -56,10 +57,8 @@ def test_status_tells_what_the_sidecars_said(weather: Kube) -> None:
 
     assert status["configHash"] == _sidecar(weather)["configHash"]
     assert status["observedGeneration"] == policy["metadata"]["generation"]
-    assert status["targets"] == {"desired": 1, "injected": 1, "current": 1} | {
-        k: 0 for k in ("unprotected", "unknown") if k in status["targets"]
-    }
-    assert status["issuer"]["issuer"] == installation.ISSUER
+    assert status["targets"] == {"desired": 1, "injected": 1, "current": 1, "unprotected": 0, "unknown": 0}
+    assert status["issuer"]["issuer"] == ISSUER
     assert status["issuer"]["registration"] is True
     assert status["resourceMetadataURL"] == "http://localhost:8080/.well-known/oauth-protected-resource/mcp"
     wanted = dict.fromkeys(("Accepted", "ResolvedRefs", "Programmed", "Enforced", "IssuerReachable", "Ready"), "True")
@@ -104,7 +103,6 @@ def test_a_spoilt_configuration_map_is_repaired_and_never_enforced(weather: Kube
     spoilt = {"data": {"policy.json": '{"schemaVersion": 99}'}}
 
     weather.run("patch", "configmap", "postern-weather", "--type=merge", "-p", json.dumps(spoilt))
-    weather.run("annotate", "mcpauth", "weather", "touched=now", "--overwrite")
 
     def repaired() -> bool:
         text = weather.get("configmap", "postern-weather")["data"]["policy.json"]
@@ -114,39 +112,52 @@ def test_a_spoilt_configuration_map_is_repaired_and_never_enforced(weather: Kube
     assert _sidecar(weather)["configHash"] == good
 
 
-def test_a_missing_ca_is_reported_and_comes_back_without_a_restart(weather: Kube, identity: Identity) -> None:
-    before = _fingerprint(weather)
-    weather.run("delete", "configmap", "idp-ca")
-    weather.run("annotate", "mcpauth", "weather", "touched=again", "--overwrite")
-    wait_for("the condition", lambda: _conditions(weather)["ResolvedRefs"] == "False")
+def test_a_missing_ca_is_named_and_the_pod_recovers_when_it_appears(
+    postern: Kube, identity: Identity, namespace: Kube
+) -> None:
+    namespace.apply(MANIFESTS / "policy.yaml", MANIFESTS / "weather.yaml")
+    namespace.run("annotate", "deployment", "weather", "postern.dev/policy=weather")
 
-    weather.apply(identity.ca_config_map())
-    weather.run("annotate", "mcpauth", "weather", "touched=at-last", "--overwrite")
-    wait_for("the condition again", lambda: _conditions(weather)["ResolvedRefs"] == "True")
+    def refs() -> Manifest:
+        conditions = namespace.get("mcpauth", "weather").get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == "ResolvedRefs"), {})
 
-    assert _fingerprint(weather) == before
+    wait_for("the condition", lambda: refs().get("status") == "False")
+    assert "idp-ca" in refs()["message"]
+    pod = wait_for("a running sidecar", lambda: _running_sidecar(namespace))
+
+    namespace.apply(identity.ca_config_map())
+
+    namespace.run("wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=150s", timeout_s=160)
+    wait_for("the condition again", lambda: refs().get("status") == "True", timeout_s=90)
+
+
+def _running_sidecar(kube: Kube) -> str | None:
+    for pod in kube.pods("app=weather"):
+        states = {c["name"]: c for c in pod["status"].get("initContainerStatuses", [])}
+        if states.get("postern", {}).get("started"):
+            return str(pod["metadata"]["name"])
+    return None
 
 
 def test_an_operator_restart_changes_no_pod(postern: Kube, weather: Kube) -> None:
     before = _fingerprint(weather)
-    system = postern.within(SYSTEM)
+    system = postern.within(OPERATOR_NAMESPACE)
 
     for role in ("controller", "webhook"):
         system.run("rollout", "restart", f"deployment/postern-{role}")
     for role in ("controller", "webhook"):
         system.rollout(f"deployment/postern-{role}")
-    weather.run("annotate", "mcpauth", "weather", "touched=restarted", "--overwrite")
     wait_for("enforced", lambda: _conditions(weather)["Enforced"] == "True")
 
     assert _fingerprint(weather) == before
 
 
-def test_a_reinstallation_changes_no_pod_and_admits_again(postern: Kube, weather: Kube) -> None:
+def test_a_reinstallation_changes_no_pod_and_admits_again(stage: Stage, weather: Kube) -> None:
     before = _fingerprint(weather)
 
-    postern.helm("uninstall", "postern", "--namespace", SYSTEM, "--wait")
-    installation.install(postern)
-    weather.run("rollout", "restart", "deployment/weather", "--dry-run=server")
+    stage.kube.helm("uninstall", "postern", "--namespace", OPERATOR_NAMESPACE, "--wait")
+    story.install(stage)
     wait_for("enforced", lambda: _conditions(weather)["Enforced"] == "True")
 
     assert _fingerprint(weather) == before

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.installation import MANIFESTS, RESOURCE, Identity
+from tests.cluster.installation import MANIFESTS, URL, Identity
 from tests.support.kube import Kube, wait_for
 
 NAMESPACE = "t-ways-in"
@@ -217,4 +217,4 @@ def test_the_discovery_documents_need_no_token(weather: Kube) -> None:
     script = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())"
     document = weather.run("exec", "prober", "--", "python3", "-c", script, f"http://weather.{NAMESPACE}.svc{path}")
 
-    assert f'"resource": "{RESOURCE}"' in document or f'"resource":"{RESOURCE}"' in document
+    assert f'"resource": "{URL}"' in document or f'"resource":"{URL}"' in document
