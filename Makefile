@@ -9,7 +9,7 @@ UV := $(CACHE)/uv/$(UV_VERSION)/bin/uv
 RUN := $(UV) run --frozen --all-groups --all-extras --
 VENV := .venv/.synced
 
-.PHONY: help init demo try test test-fast test-cluster check generate verify images cluster cluster-down clean
+.PHONY: help init demo try test test-fast test-kernel test-cluster check generate verify images cluster cluster-down clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,22 @@ demo: init ## the whole story on a real Kubernetes (CLUSTER=current: kubectl's c
 	$(RUN) python -m examples.demo
 
 test-fast: init ## unit, property, in-process and socket tests: under a minute
-	$(RUN) pytest -m "not cluster and not root"
+	$(RUN) pytest -m "not cluster and not root" -n 2 --dist loadfile
+
+test-kernel: init ## the redirect's rules, in network namespaces of their own (root)
+	@python3 -m tests.support.images.debian nft=nftables ip=iproute2 setpriv=util-linux unshare=util-linux
+	$(RUN) pytest -m "root and not cluster"
+
+test-cluster: init ## everything on a real Kubernetes (CLUSTER=current: kubectl's current context)
+ifneq ($(CLUSTER),current)
+	python3 -m tests.support.cluster up
+endif
+	$(RUN) pytest -m cluster
+
+test: check test-fast test-kernel test-cluster ## everything, fast tiers first
+
+images: init ## build the images of this checkout (and of the demo) as archives
+	$(RUN) python -m examples.demo.images
 
 cluster: ## a real single-node Kubernetes on this machine
 	python3 -m tests.support.cluster up

@@ -1,4 +1,4 @@
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -30,7 +30,7 @@ async def _create_and_update_secret(cluster: Cluster) -> None:
     await cluster.write_secret({"metadata": metadata | {"resourceVersion": "1"}})
 
 
-CALLS: dict[str, Callable[[Cluster], Awaitable[object]]] = {
+CALLS: dict[str, Callable[[Cluster], Awaitable[object] | AsyncIterator[object]]] = {
     "get_policy": lambda c: c.get_policy("a", "p"),
     "get_namespace": lambda c: c.get_namespace("a"),
     "get_config_map": lambda c: c.get_config_map("a", "m"),
@@ -55,7 +55,7 @@ CONTROLLER_CALLS = set(CALLS) - {"get_namespace"}
 CERTIFICATE_CALLS = {"get_secret", "write_secret", "get_webhook_configuration", "patch_ca_bundle"}
 WATCHES: set[Right] = {
     (group, resource, verb)
-    for group, resource in (("postern.dev", "mcpauthpolicies"), ("", "pods"))
+    for group, resource in (("postern.dev", "mcpauthpolicies"), ("", "pods"), ("", "configmaps"))
     for verb in ("list", "watch")
 }
 """What kopf reads for the controller's handlers."""
@@ -92,7 +92,11 @@ def _rights_of(call: Call) -> set[Right]:
 async def _needed(calls: set[str]) -> set[Right]:
     recorder = Recorder()
     for name in calls:
-        await CALLS[name](Cluster(recorder))
+        called = CALLS[name](Cluster(recorder))
+        if isinstance(called, AsyncIterator):
+            _ = [item async for item in called]
+        else:
+            await called
     return recorder.rights
 
 

@@ -45,7 +45,13 @@ _DISCOVERY: dict[str, Object] = {
             }
         ]
     },
-    "/api/v1": {"resources": [_resource("pods", "Pod"), _resource("namespaces", "Namespace") | {"namespaced": False}]},
+    "/api/v1": {
+        "resources": [
+            _resource("pods", "Pod"),
+            _resource("configmaps", "ConfigMap"),
+            _resource("namespaces", "Namespace") | {"namespaced": False},
+        ]
+    },
     "/apis/postern.dev/v1alpha1": {"resources": [_resource("mcpauthpolicies", "McpAuthPolicy")]},
 }
 
@@ -71,6 +77,8 @@ class Fault:
     times: int
     delay_s: float = 0.0
     """Wait this long before the answer; with status 0 the connection is closed without one."""
+    gate: asyncio.Event | None = None
+    """Wait for this, and then answer as usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +134,12 @@ class FakeApiServer:
         """Answer the next matching requests with a status; 0 closes the connection."""
         self.faults.append(Fault(method, path_part, status, times, delay_s))
 
+    def hold(self, method: str, path_part: str) -> asyncio.Event:
+        """Hold the next matching request until the event that this gives is set; then answer as usual."""
+        gate = asyncio.Event()
+        self.faults.append(Fault(method, path_part, 0, 1, gate=gate))
+        return gate
+
     def put(self, path: str, value: Object) -> Object:
         """Store an object as its owner would, creating or replacing it; gives what is stored."""
         at = where(path)
@@ -177,6 +191,9 @@ class FakeApiServer:
         for fault in self.faults:
             if fault.times and fault.method == request.method and fault.path_part in request.path_qs:
                 fault.times -= 1
+                if fault.gate is not None:
+                    await fault.gate.wait()
+                    continue
                 await asyncio.sleep(fault.delay_s)
                 if fault.status == 0 and request.transport is not None:
                     request.transport.abort()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 from postern_crds.rules import RULES
@@ -106,6 +107,13 @@ def _broken_rules(policy: dict[str, Any]) -> Iterator[Fault]:
             yield Fault(rule.path or "metadata", rule.message)
 
 
+@cache
+def _stored_schema() -> Schema:
+    schema = object_schema()
+    # The API server fills metadata; nothing in it is ours to judge by type.
+    return schema | {"properties": schema["properties"] | {"metadata": {"type": "object", "additionalProperties": {}}}}
+
+
 def faults(policy: Any) -> list[Fault]:
     """List everything that is wrong with a policy, as parsed from YAML. Empty: it is accepted.
 
@@ -120,8 +128,7 @@ def faults(policy: Any) -> list[Fault]:
         head.append(Fault("metadata.name", "is required"))
     if head:
         return head
-    schema = object_schema()
-    schema["properties"]["metadata"] = {"type": "object", "additionalProperties": {}}
+    schema = _stored_schema()
     filled = with_defaults(policy, schema)
     wrong = list(_walk(filled, schema, ""))
     return wrong or list(_broken_rules(filled))

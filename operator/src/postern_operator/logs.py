@@ -48,3 +48,5 @@ def configure_logs(level: str, stream: TextIO = sys.stdout) -> None:
         library.handlers = []
         library.propagate = True
         library.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    # Warns that it leaves signals alone, which is what it is run in its own thread for.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

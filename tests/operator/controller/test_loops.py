@@ -76,17 +76,20 @@ async def test_sweep_over_settled_policies_reads_lists_and_nothing_else(
 async def test_policy_that_changes_while_the_lists_are_read_is_read_live(
     server: FakeApiServer, loops: Loops, figures: Metrics
 ) -> None:
-    stored = server.put(POLICY, policy())
-    server.fail("GET", "/pods", 503)  # the first sweep fails at its last list, the second is looked into
+    server.put(POLICY, policy())
+    server.put(f"{POLICY}-2", policy())
+    gate = server.hold("GET", "/pods")
     async with running(loops.sweep):
         await until(lambda: server.requests[-1:] != [] and server.requests[-1].path.endswith("/pods"))
-        loops.report(policy_change(stored), False)
-        await loops.first_sweep.wait()
         loops.report(policy_change(server.put(POLICY, policy(scopes={"required": ["read"]}))), False)
-        server.requests.clear()
+        gate.set()
+        await loops.first_sweep.wait()
         async with running(loops.work):
-            await until(lambda: passes(figures.registry, "settled") == 1)
-    assert server.requests[0].path == POLICY
+            await until(lambda: passes(figures.registry, "settled") == 2)
+    made = server.get(CONFIG_MAP)
+    assert made is not None
+    assert '"read"' in made["data"]["policy.json"]
+    assert passes(figures.registry, "conflict") == 0
 
 
 async def test_sweep_that_cannot_read_is_tried_again_and_told_as_not_ready(server: FakeApiServer, loops: Loops) -> None:

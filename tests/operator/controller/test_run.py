@@ -64,7 +64,7 @@ async def test_controller_follows_policies_and_pods_and_stops_when_asked(
     server.put(DEPLOYMENT, deployment())
     port = free_port()
     async with controller(environment, sidecar, port):
-        await until(lambda: server.watchers == 2)
+        await until(lambda: server.watchers == 3)
         server.put(POLICY, policy())
         await until(lambda: "status" in (server.get(POLICY) or {}))
         stamped = server.get(DEPLOYMENT)
@@ -78,6 +78,9 @@ async def test_controller_follows_policies_and_pods_and_stops_when_asked(
         server.put(DEPLOYMENT, stamped | {"status": {"replicas": 1, "updatedReplicas": 1, "observedGeneration": 2}})
         server.put(POD, guarded_pod(shape=shape))
         await until(lambda: (server.get(POLICY) or {})["status"].get("readyTargets") == "1/1")
+
+        server.put(CONFIG_MAP, (server.get(CONFIG_MAP) or {}) | {"data": {"policy.json": "spoilt"}})
+        await until(lambda: (server.get(CONFIG_MAP) or {})["data"] == made["data"])
 
         await until(lambda: "caBundle" in (server.get(WEBHOOKS) or {})["webhooks"][0]["clientConfig"])
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
@@ -94,12 +97,12 @@ async def test_single_401_does_not_end_the_watches(
     server: FakeApiServer, environment: dict[str, str], sidecar: FakeSidecar
 ) -> None:
     async with controller(environment, sidecar):
-        await until(lambda: server.watchers == 2)
+        await until(lambda: server.watchers == 3)
         server.fail("GET", "watch=", 401, times=2)
         server.compacted = 10**6  # ends the watches: kopf lists and watches anew, into the refusals
         await until(lambda: server.watchers == 0)
         server.compacted = 0
-        await until(lambda: server.watchers == 2)
+        await until(lambda: server.watchers == 3)
         server.put(POLICY, policy())
         await until(lambda: server.get(CONFIG_MAP) is not None)
 
@@ -112,7 +115,7 @@ async def test_absent_crd_and_outage_at_start_are_waited_for(
     server.put(POLICY, policy())
     async with controller(environment, sidecar):
         await until(lambda: "status" in (server.get(POLICY) or {}))
-        await until(lambda: server.watchers == 2)
+        await until(lambda: server.watchers == 3)
 
 
 async def test_kopf_that_ends_by_itself_is_a_failure() -> None:
@@ -133,7 +136,7 @@ async def test_sigterm_ends_the_process_with_zero(server: FakeApiServer, environ
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        await until(lambda: server.watchers == 2)
+        await until(lambda: server.watchers == 3)
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(15):
             output, _ = await process.communicate()

@@ -1,4 +1,5 @@
 import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -97,3 +98,32 @@ async def test_private_ca_is_trusted_only_when_given(client: IdpClient, tmp_path
         with pytest.raises(IdpUnreachable, match="certificate verify failed"):
             await client.get(issuer.metadata_urls[0])
     await trusting.aclose()
+
+
+async def test_authorities_of_the_system_are_trusted_beside_the_policys(tmp_path: Path) -> None:
+    system, own = PrivateCA("Authority of the system"), PrivateCA("Authority of the policy")
+    (tmp_path / f"{_hashed_name(system.certificate)}.0").write_bytes(system.certificate)
+    client = IdpClient(own.certificate, ca_required=True, authorities=tmp_path)
+    try:
+        for authority in (system, own):
+            with _served_by(authority, tmp_path) as issuer:
+                assert (await client.get(issuer.jwks_uri)).body == issuer.document("/jwks")
+        with (
+            _served_by(PrivateCA("Nobody's"), tmp_path) as issuer,
+            pytest.raises(IdpUnreachable, match="verify failed"),
+        ):
+            await client.get(issuer.jwks_uri)
+    finally:
+        await client.aclose()
+
+
+def _hashed_name(certificate: bytes) -> str:
+    """What OpenSSL looks for."""
+    command = ["openssl", "x509", "-noout", "-subject_hash"]
+    return subprocess.run(command, input=certificate, capture_output=True, check=True).stdout.decode().strip()
+
+
+def _served_by(authority: PrivateCA, folder: Path) -> FakeIssuer:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*authority.leaf("127.0.0.1").write(folder))
+    return FakeIssuer(tls=tls)

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.support.images.errors import SetupError
@@ -51,3 +52,17 @@ def _has(program: str) -> bool:
     if program.startswith("/"):
         return Path(program).exists()
     return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
+
+
+def main(words: Sequence[str]) -> int:
+    """Installs what is missing of ``PROGRAM=PACKAGE …``; the exit code."""
+    try:
+        install_missing(dict(word.split("=", 1) for word in words), Progress())
+    except SetupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

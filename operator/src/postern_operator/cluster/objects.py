@@ -1,6 +1,6 @@
 """Every call that the operator makes, one method each: this module is what its RBAC has to allow."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,16 +9,14 @@ from kubernetes.aio.client import Configuration
 from postern_crds.v1alpha1 import KIND, PLURAL
 from postern_operator import names
 from postern_operator.cluster.paths import WORKLOADS, is_object_name, path
-from postern_operator.cluster.slim import slim_pod, slim_policy, slim_workload
-from postern_operator.cluster.transport import APPLY, MERGE, STRATEGIC, Call, Gone, NotFound, Observer, Transport
-from postern_operator.errors import ClusterUnavailable
+from postern_operator.cluster.slim import slim_config_map, slim_pod, slim_policy, slim_workload
+from postern_operator.cluster.transport import APPLY, MERGE, STRATEGIC, Call, NotFound, Observer, Transport
 
 __all__ = ["Cluster", "cluster"]
 
 Object = dict[str, Any]
 _PAGE = 500
 _LIST_TIMEOUT_S = 30.0
-_LIST_ATTEMPTS = 3
 _INJECTED = f"{names.INJECT_LABEL}={names.INJECT_VALUE}"
 _MANAGED = f"{names.MANAGED_LABEL}=true"
 
@@ -54,30 +52,27 @@ class Cluster:
         """Give a ConfigMap."""
         return await self._get("configmaps", namespace, name)
 
-    async def list_policies(self) -> list[Object]:
-        """List all policies, slim, page by page."""
-        return await self._list(PLURAL, None, slim_policy)
+    async def list_policies(self) -> AsyncIterator[Object]:
+        """List all policies, slim. As the other lists: page by page, so that only one page is in memory at a time."""
+        async for policy in self._pages(PLURAL, None):
+            yield slim_policy(policy)
 
-    async def list_workloads(self, namespace: str | None = None) -> list[Object]:
+    async def list_workloads(self, namespace: str | None = None) -> AsyncIterator[Object]:
         """List the Deployments, StatefulSets and DaemonSets that name a policy, slim; in all namespaces without one."""
-        found: list[Object] = []
         for kind, resource in WORKLOADS.items():
+            async for workload in self._pages(resource, namespace):
+                if names.POLICY_ANNOTATION in (workload["metadata"].get("annotations") or {}):
+                    yield slim_workload({"apiVersion": "apps/v1", "kind": kind} | workload)
 
-            def keep(workload: Object, kind: str = kind) -> Object | None:
-                if names.POLICY_ANNOTATION not in (workload["metadata"].get("annotations") or {}):
-                    return None
-                return slim_workload({"apiVersion": "apps/v1", "kind": kind} | workload)
-
-            found += await self._list(resource, namespace, keep)
-        return found
-
-    async def list_pods(self, namespace: str | None = None, *, selector: str = _INJECTED) -> list[Object]:
+    async def list_pods(self, namespace: str | None = None, *, selector: str = _INJECTED) -> AsyncIterator[Object]:
         """List pods by label selector, slim; without one those that are labelled for injection."""
-        return await self._list("pods", namespace, slim_pod, {"labelSelector": selector})
+        async for pod in self._pages("pods", namespace, selector):
+            yield slim_pod(pod)
 
-    async def list_managed_config_maps(self) -> list[Object]:
-        """List the ConfigMaps that the controller made."""
-        return await self._list("configmaps", None, _whole, {"labelSelector": _MANAGED})
+    async def list_managed_config_maps(self) -> AsyncIterator[Object]:
+        """List the ConfigMaps that the controller made, slim."""
+        async for config_map in self._pages("configmaps", None, _MANAGED):
+            yield slim_config_map(config_map)
 
     async def apply_config_map(self, config_map: Object) -> None:
         """Create the ConfigMap or bring our fields of it to what is given."""
@@ -148,33 +143,15 @@ class Cluster:
         query = {"fieldManager": manager, "force": "true"}
         await self._transport.request(Call("PATCH", where, query=query, body=body, content_type=APPLY))
 
-    async def _list(
-        self,
-        resource: str,
-        namespace: str | None,
-        keep: Callable[[Object], Object | None],
-        query: Mapping[str, str] | None = None,
-    ) -> list[Object]:
-        """List all pages; from the start again when the API server forgot the list's version meanwhile."""
-        where = path(resource, namespace)
-        for _ in range(_LIST_ATTEMPTS):
-            try:
-                return [kept async for item in self._pages(where, query or {}) if (kept := keep(item)) is not None]
-            except Gone:
-                continue
-        raise ClusterUnavailable(f"GET {where}: the list expired {_LIST_ATTEMPTS} times before its last page")
-
-    async def _pages(self, where: str, query: Mapping[str, str]) -> AsyncIterator[Object]:
-        token = ""
+    async def _pages(self, resource: str, namespace: str | None, selector: str = "") -> AsyncIterator[Object]:
+        """Give the items of all pages. Raises ClusterUnavailable when the list expires before its last page."""
+        where, token = path(resource, namespace), ""
         while True:
-            page = {"limit": str(_PAGE)} | dict(query) | ({"continue": token} if token else {})
-            answer = await self._transport.request(Call("GET", where, query=page, timeout_s=_LIST_TIMEOUT_S))
+            query = {"limit": str(_PAGE), "labelSelector": selector, "continue": token}
+            call = Call("GET", where, query={k: v for k, v in query.items() if v}, timeout_s=_LIST_TIMEOUT_S)
+            answer = await self._transport.request(call)
             for item in answer.get("items") or []:
                 yield item
             token = (answer.get("metadata") or {}).get("continue", "")
             if not token:
                 return
-
-
-def _whole(item: Object) -> Object:
-    return item

@@ -5,7 +5,7 @@ from typing import Any
 
 from postern_crds.v1alpha1 import GROUP, KIND, VERSION
 
-__all__ = ["slim_pod", "slim_policy", "slim_workload"]
+__all__ = ["slim_config_map", "slim_pod", "slim_policy", "slim_workload"]
 
 Object = dict[str, Any]
 _METADATA = (
@@ -36,6 +36,11 @@ def slim_policy(policy: Object) -> Object:
     """Give the policy without field ownership and foreign annotations."""
     head = {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND}
     return head | policy | {"metadata": _metadata(policy["metadata"])}
+
+
+def slim_config_map(config_map: Object) -> Object:
+    """Give the ConfigMap without field ownership."""
+    return _pick(config_map, ("data",)) | {"metadata": _metadata(config_map["metadata"])}
 
 
 def slim_pod(pod: Object) -> Object:

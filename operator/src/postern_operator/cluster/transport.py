@@ -12,7 +12,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from postern_operator.errors import ClusterError, ClusterUnavailable, Conflict
 
-__all__ = ["APPLY", "JSON", "MERGE", "STRATEGIC", "Call", "Gone", "NotFound", "Observer", "Transport"]
+__all__ = ["APPLY", "JSON", "MERGE", "STRATEGIC", "Call", "NotFound", "Observer", "Transport"]
 
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
@@ -25,10 +25,6 @@ Observer = Callable[[str, str, float], None]
 
 class NotFound(ClusterError):
     """Raised when the object does not exist (404)."""
-
-
-class Gone(ClusterError):
-    """Raised when a list cannot be continued because its version is no longer kept (410): list again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +50,8 @@ class Transport:
     async def request(self, call: Call) -> dict[str, Any]:
         """Give the answer's JSON object.
 
-        Raises NotFound, Conflict, Gone or another ClusterError for a refusal, ClusterUnavailable when there was no
-        answer or one that a retry may cure (401 while a token rotates, 429, 5xx).
+        Raises NotFound, Conflict or another ClusterError for a refusal, ClusterUnavailable when there was no answer
+        or one that a retry may cure (401 while a token rotates, 410 for a list that expired, 429, 5xx).
         """
         began = time.monotonic()
         outcome = "error"
@@ -107,11 +103,9 @@ def _refusal(call: Call, status: int, data: bytes) -> ClusterError | ClusterUnav
             return NotFound(text)
         case 409:
             return Conflict(text)
-        case 410:
-            return Gone(text)
         case 403:
             return ClusterError(f"{text}: check the operator's ClusterRole")
-        case 401 | 429:
+        case 401 | 410 | 429:
             return ClusterUnavailable(text)
         case _ if status >= 500:
             return ClusterUnavailable(text)

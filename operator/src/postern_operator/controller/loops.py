@@ -9,8 +9,8 @@ import structlog
 from postern_operator.cluster import Cluster
 from postern_operator.controller.reconcile import Reconciler
 from postern_operator.controller.schedule import Outcome
-from postern_operator.controller.snapshot import Key, Observed, Snapshot, read_live, read_snapshot
-from postern_operator.controller.triggers import Change, Triggers, pod_change, policy_change
+from postern_operator.controller.snapshot import Observed, Snapshot, read_live, read_snapshot
+from postern_operator.controller.triggers import Change, Key, Triggers
 from postern_operator.controller.work_queue import Queue
 from postern_operator.errors import ClusterError, ClusterUnavailable, Conflict
 from postern_operator.metrics import Metrics
@@ -87,14 +87,12 @@ class Loops:
         began = time.monotonic()
         self._touched.clear()
         snapshot = await read_snapshot(self._cluster)
-        changes = [policy_change(policy) for policy in snapshot.policies.values()]
-        changes += [pod_change(pod) for pods in snapshot.pods.values() for pod in pods]
-        self._triggers.learn(changes)
+        self._triggers.learn(snapshot.changes)
         for key in list(snapshot.policies):
-            # What changed while the lists were read is newer than the snapshot, and queued already.
+            # What changed while the lists were read may be newer than the snapshot: that is read live.
             if key not in self._touched:
                 self._snapshots[key] = snapshot
-                self._queue.add(key)
+            self._queue.add(key)
         self._swept_at = time.monotonic()
         self._metrics.sweep_seconds.set(self._swept_at - began)
         self._metrics.sweep_timestamp.set_to_current_time()

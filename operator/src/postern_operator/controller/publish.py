@@ -18,6 +18,7 @@ __all__ = ["Decided", "Writes", "decide", "has_config_map", "missing_writes", "p
 
 Object = dict[str, Any]
 _MAX_TOLD = 10
+_ADVICE = "correct the policy; until then its pods keep the last valid configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,11 @@ def decide(policy: Object) -> Decided:
     if found:
         more = f" (and {len(found) - _MAX_TOLD} more)" if len(found) > _MAX_TOLD else ""
         text = "; ".join(found[:_MAX_TOLD]) + more
-        return Decided(None, (Problem("Accepted", "Invalid", f"{text}: correct the policy; the pods keep the last"),))
+        return Decided(None, (Problem("Accepted", "Invalid", f"{text}: {_ADVICE}"),))
     try:
         return Decided(render(policy))
     except ValueError as error:
-        return Decided(None, (Problem("Accepted", "Invalid", f"{error}: correct the policy; the pods keep the last"),))
+        return Decided(None, (Problem("Accepted", "Invalid", f"{error}: {_ADVICE}"),))
 
 
 def missing_writes(settings: Settings, seen: Observed, config: SidecarConfig) -> Writes:

@@ -98,7 +98,7 @@ class Reconciler:
         namespace = seen.policy["metadata"]["namespace"]
         found: dict[str, Object] = {}
         for workload in seen.workloads:
-            for pod in await self.cluster.list_pods(namespace, selector=unlabelled_selector(workload)):
+            async for pod in self.cluster.list_pods(namespace, selector=unlabelled_selector(workload)):
                 found[pod["metadata"]["uid"]] = pod
         return list(found.values())
 

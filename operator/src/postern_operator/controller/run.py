@@ -22,9 +22,10 @@ from postern_operator.controller.sidecars import Sidecars
 from postern_operator.controller.triggers import Change
 from postern_operator.controller.watching import watch
 from postern_operator.errors import SettingsError
-from postern_operator.health import Heartbeat, bind, health_app, is_first, serve
+from postern_operator.health import Heartbeat, health_app
 from postern_operator.logs import configure_logs
 from postern_operator.metrics import Metrics, metrics
+from postern_operator.serving import bind, is_first, serve
 from postern_operator.settings import Settings
 
 __all__ = ["main", "run"]

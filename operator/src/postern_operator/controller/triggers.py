@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from postern_operator import names
-from postern_operator.controller.snapshot import Key
 
-__all__ = ["Change", "Triggers", "pod_change", "policy_change"]
+__all__ = ["Change", "Key", "Triggers", "config_map_change", "pod_change", "policy_change"]
 
 Object = dict[str, Any]
+Key = tuple[str, str]
+"""Namespace and name of a policy."""
 Change = tuple[str, Key | None, int]
 """Uid of an object, the policy it concerns (None: none), and a fingerprint of what matters of it."""
 
@@ -27,6 +28,14 @@ def pod_change(pod: Object) -> Change:
     ready = [c.get("status") for c in status.get("conditions") or [] if c.get("type") == "Ready"]
     started = [(c.get("ready"), c.get("restartCount")) for c in status.get("initContainerStatuses") or []]
     matters = (name, metadata.get("deletionTimestamp"), status.get("phase"), status.get("podIP"), *ready, *started)
+    return metadata["uid"], (metadata["namespace"], name) if name else None, hash(matters)
+
+
+def config_map_change(config_map: Object) -> Change:
+    """Give what matters of a ConfigMap that we wrote: its content, so that whoever spoils it is undone at once."""
+    metadata = config_map["metadata"]
+    name = (metadata.get("labels") or {}).get(names.POLICY_LABEL)
+    matters = ((config_map.get("data") or {}).get(names.CONFIG_FILE), metadata.get("deletionTimestamp"))
     return metadata["uid"], (metadata["namespace"], name) if name else None, hash(matters)
 
 

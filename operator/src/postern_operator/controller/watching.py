@@ -6,11 +6,12 @@ import threading
 import kopf
 
 from postern_operator.errors import PosternError
-from postern_operator.health import is_first
+from postern_operator.serving import is_first
 
 __all__ = ["WatchEnded", "watch"]
 
 _STOP_TIMEOUT_S = 12.0
+_POLL_S = 0.1
 
 
 class WatchEnded(PosternError):
@@ -51,7 +52,17 @@ async def watch(registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings
 
 
 async def _operate(registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, flag: threading.Event) -> None:
-    try:
-        await kopf.operator(registry=registry, settings=settings, clusterwide=True, stop_flag=flag)
-    finally:
-        flag.set()  # kopf waits for the flag in an executor thread, which would keep the loop from closing
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        follower = tasks.create_task(_follow(flag, stop))
+        try:
+            await kopf.operator(registry=registry, settings=settings, clusterwide=True, stop_flag=stop)
+        finally:
+            follower.cancel()
+
+
+async def _follow(flag: threading.Event, stop: asyncio.Event) -> None:
+    """Bring the flag into kopf's loop. Given a threading.Event, kopf would wait in a thread that nothing can cancel."""
+    while not flag.is_set():  # noqa: ASYNC110 - set from another thread
+        await asyncio.sleep(_POLL_S)
+    stop.set()

@@ -1,6 +1,7 @@
 """The webhook role put together: this module is its composition root, from settings to exit code."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -13,9 +14,10 @@ import structlog
 from postern_operator.certificates.serving import LiveCertificate
 from postern_operator.cluster import cluster, load_configuration
 from postern_operator.errors import SettingsError
-from postern_operator.health import Heartbeat, bind, health_app, is_first, serve
+from postern_operator.health import Heartbeat, health_app
 from postern_operator.logs import configure_logs
 from postern_operator.metrics import metrics
+from postern_operator.serving import bind, is_first, serve
 from postern_operator.settings import Settings
 from postern_operator.webhook.app import Admission, create_app
 
@@ -92,6 +94,9 @@ class _Serving:
 def main(settings: Settings) -> int:
     """Run the webhook until SIGTERM or SIGINT; give the exit code: 0 asked to stop, 1 failed, 2 bad settings."""
     configure_logs(settings.log_level)
+    # What the libraries made at import lives for ever; a full collection over it would hold up answers for 50 ms.
+    gc.collect()
+    gc.freeze()
     try:
         asyncio.run(_until_signal(settings))
     except SettingsError as error:

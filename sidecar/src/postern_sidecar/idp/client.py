@@ -9,6 +9,7 @@ import re
 import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -22,6 +23,8 @@ TOTAL_S = 5.0
 MAX_BYTES = 512 * 1024
 """A key set of hundreds of keys with certificates stays well below."""
 MAX_REDIRECTS = 3
+SYSTEM_AUTHORITIES = Path(ssl.get_default_verify_paths().openssl_capath)
+"""The directory in which OpenSSL looks for public certificate authorities."""
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})", re.IGNORECASE)
 
 
@@ -41,17 +44,24 @@ class Page:
 class IdpClient:
     """Fetches pages of the identity provider; keeps connections between fetches."""
 
-    def __init__(self, ca_pem: bytes | None, *, ca_required: bool, total_s: float = TOTAL_S) -> None:
+    def __init__(
+        self,
+        ca_pem: bytes | None,
+        *,
+        ca_required: bool,
+        total_s: float = TOTAL_S,
+        authorities: Path = SYSTEM_AUTHORITIES,
+    ) -> None:
         """Take the PEM certificates of the caBundle, added to the public trust. Required and None: each get fails."""
         self._ca_pem = ca_pem
+        self._authorities = authorities
         self._total_s = total_s
         self._ca_required = ca_required
-        self._client: httpx.AsyncClient | None = None
+        self._clients: dict[str, httpx.AsyncClient] = {}
 
     async def get(self, url: str) -> Page:
         """Fetch a page. Raises an IdpError that says where and what; never anything else."""
-        _check_scheme(url)
-        client = self._connect()
+        client = self._connect(_checked_scheme(url))
         try:
             async with asyncio.timeout(self._total_s):
                 return await _follow(client, url)
@@ -64,34 +74,43 @@ class IdpClient:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
+            await client.aclose()
 
-    def _connect(self) -> httpx.AsyncClient:
-        # Made at the first fetch: the trust store takes 20 ms to read, and start-up does not wait for it.
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                verify=_trust(self._ca_pem, self._ca_required),
+    def _connect(self, scheme: str) -> httpx.AsyncClient:
+        # Made at the first fetch, for start-up does not wait for it. The client for loopback trusts nobody, so that it
+        # is no way around.
+        if self._ca_pem is None and self._ca_required:
+            raise CaUnavailable("the policy names a caBundle, but ca.crt is absent: create its ConfigMap and key")
+        if scheme not in self._clients:
+            self._clients[scheme] = httpx.AsyncClient(
+                verify=self._trust() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
                 trust_env=False,
                 timeout=self._total_s,
                 limits=httpx.Limits(max_connections=4, max_keepalive_connections=1),
                 # No compression: a small answer cannot grow beyond the size bound.
                 headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "postern"},
             )
-        return self._client
+        return self._clients[scheme]
+
+    def _trust(self) -> ssl.SSLContext:
+        context = _public_trust(self._authorities)
+        if self._ca_pem is not None:
+            try:
+                context.load_verify_locations(cadata=self._ca_pem.decode("ascii"))
+            except (ValueError, ssl.SSLError) as error:
+                raise CaUnavailable(f"ca.crt of the caBundle holds no usable PEM certificate: {error}") from error
+        return context
 
 
-def _trust(ca_pem: bytes | None, required: bool) -> ssl.SSLContext:
-    if ca_pem is None and required:
-        raise CaUnavailable("the policy names a caBundle, but ca.crt is absent: create its ConfigMap and key")
+def _public_trust(authorities: Path) -> ssl.SSLContext:
+    # Hashed names: OpenSSL opens the one file that a handshake asks for. Reading all of them takes 40 ms and 2 MB, so
+    # that is for systems without such a directory, together with the authorities that come with httpx.
+    if any(authorities.glob("*.0")):
+        return ssl.create_default_context(capath=authorities)
     context = httpx.create_ssl_context(trust_env=False)
     context.load_default_certs()
-    if ca_pem is not None:
-        try:
-            context.load_verify_locations(cadata=ca_pem.decode("ascii"))
-        except (ValueError, ssl.SSLError) as error:
-            raise CaUnavailable(f"ca.crt of the caBundle holds no usable PEM certificate: {error}") from error
     return context
 
 
@@ -132,13 +151,13 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, (parts.hostname or "").lower(), parts.port or default
 
 
-def _check_scheme(url: str) -> None:
+def _checked_scheme(url: str) -> str:
     try:
         parts = urlsplit(url)
-        if parts.scheme == "https" and parts.hostname:
-            return
-        if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
-            return
+        if (parts.scheme == "https" and parts.hostname) or (
+            parts.scheme == "http" and _is_loopback(parts.hostname or "")
+        ):
+            return parts.scheme
     except ValueError as error:
         raise MalformedDocument(f"not a URL: {url!r}: {error}") from error
     raise MalformedDocument(f"neither https nor http on loopback: {url!r}")
