@@ -1,8 +1,5 @@
 """An ordinary MCP server that knows nothing of OAuth: ``python server.py [--host ADDRESS] [--port PORT]``."""
 
-# mypy: disable-error-code="untyped-decorator"
-# FastMCP is not type-checked here: its decorators are Any.
-
 import argparse
 
 from fastmcp import FastMCP
