@@ -33,6 +33,7 @@ check: init ## formatting, lint, types, layers
 generate: init ## write everything that is derived from the sources
 	$(RUN) python -m postern_crds crds/mcpauthpolicies.postern.dev.yaml
 	cp crds/mcpauthpolicies.postern.dev.yaml charts/postern/crds/
+	$(RUN) python -m postern_crds.reference docs/policy.md
 
 verify: generate ## fail when a derived file is not fresh
 	git diff --exit-code -- crds charts docs

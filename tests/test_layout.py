@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from postern_crds.reference import page
 from postern_crds.structural import custom_resource_definition
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +49,10 @@ def test_the_crd_is_fresh_in_both_places() -> None:
     for place in (ROOT / "crds", ROOT / "charts/postern/crds"):
         written = yaml.safe_load((place / "mcpauthpolicies.postern.dev.yaml").read_text(encoding="utf-8"))
         assert written == custom_resource_definition(), f"{place}: run make generate"
+
+
+def test_the_field_reference_is_fresh() -> None:
+    assert (ROOT / "docs/policy.md").read_text(encoding="utf-8") == page(), "run make generate"
 
 
 def test_every_module_says_what_it_is() -> None:
