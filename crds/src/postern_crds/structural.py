@@ -6,7 +6,8 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 
 from postern_crds.rules import RULES, Rule
-from postern_crds.v1alpha1 import GROUP, KIND, PLURAL, VERSION, PolicySpec, PolicyStatus
+from postern_crds.status import PolicyStatus
+from postern_crds.v1alpha1 import GROUP, KIND, PLURAL, VERSION, PolicySpec
 
 __all__ = ["custom_resource_definition", "object_schema"]
 

@@ -18,15 +18,13 @@ __all__ = [
     "CABundle",
     "Capture",
     "Claims",
-    "Condition",
     "ConfigMapKey",
     "Custom",
     "Forward",
     "ForwardedClaim",
-    "IssuerStatus",
     "Keycloak",
+    "Model",
     "PolicySpec",
-    "PolicyStatus",
     "Provider",
     "Resource",
     "Resources",
@@ -34,10 +32,8 @@ __all__ = [
     "Server",
     "SidecarOptions",
     "Supabase",
-    "Targets",
     "Verification",
     "WorkOS",
-    "WorkloadStatus",
 ]
 
 GROUP = "postern.dev"
@@ -64,11 +60,11 @@ Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256
 Quantity = int | str
 
 
-class _Model(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
+class Model(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
     """Common settings: immutable, nothing unknown, camelCase on the wire."""
 
 
-class Resource(_Model, frozen=True):
+class Resource(Model, frozen=True):
     """The protected resource as MCP clients know it (RFC 9728)."""
 
     url: Annotated[
@@ -101,7 +97,7 @@ class Resource(_Model, frozen=True):
     ] = ""
 
 
-class Server(_Model, frozen=True):
+class Server(Model, frozen=True):
     """The MCP server inside the pod."""
 
     port: Annotated[
@@ -153,13 +149,13 @@ class Server(_Model, frozen=True):
     ] = field(default_factory=list)
 
 
-class WorkOS(_Model, frozen=True):
+class WorkOS(Model, frozen=True):
     """WorkOS AuthKit. Add resource.url as a resource indicator in its dashboard."""
 
     domain: Annotated[DomainName, Meta(description="AuthKit domain, such as acme.authkit.app.")]
 
 
-class Auth0(_Model, frozen=True):
+class Auth0(Model, frozen=True):
     """Auth0, with dynamic client registration enabled for the tenant."""
 
     domain: Annotated[DomainName, Meta(description="Tenant or custom domain, such as acme.eu.auth0.com.")]
@@ -169,14 +165,14 @@ class Auth0(_Model, frozen=True):
     ]
 
 
-class Keycloak(_Model, frozen=True):
+class Keycloak(Model, frozen=True):
     """A Keycloak realm. Tokens need resource.url in aud: put an audience mapper on the scopes that clients ask for."""
 
     url: Annotated[Url, Meta(description="Base URL of Keycloak, such as https://sso.example.com.")]
     realm: Annotated[str, Meta(description="Name of the realm.", pattern=r"^[A-Za-z0-9._~-]+$", max_length=255)]
 
 
-class Supabase(_Model, frozen=True):
+class Supabase(Model, frozen=True):
     """Supabase Auth. Its tokens name no resource: any session of the project is accepted (condition AudienceUnchecked)."""
 
     url: Annotated[Url | None, Meta(description="Base URL of a self-hosted project. Either this or projectID.")] = None
@@ -185,7 +181,7 @@ class Supabase(_Model, frozen=True):
     ] = field(name="projectID", default=None)
 
 
-class BetterAuth(_Model, frozen=True):
+class BetterAuth(Model, frozen=True):
     """A Better Auth server with its OAuth provider plugin."""
 
     url: Annotated[
@@ -196,7 +192,7 @@ class BetterAuth(_Model, frozen=True):
     ]
 
 
-class Custom(_Model, frozen=True):
+class Custom(Model, frozen=True):
     """Any OAuth 2.1 or OpenID Connect issuer that registers clients dynamically and signs JWT access tokens."""
 
     issuer: Annotated[Url, Meta(description="Issuer identifier, byte for byte as its metadata states it.")]
@@ -205,7 +201,7 @@ class Custom(_Model, frozen=True):
     ] = field(name="jwksURI", default=None)
 
 
-class Provider(_Model, frozen=True):
+class Provider(Model, frozen=True):
     """The identity provider: exactly one member."""
 
     workos: Annotated[WorkOS | None, Meta(description="WorkOS AuthKit.")] = None
@@ -216,7 +212,7 @@ class Provider(_Model, frozen=True):
     custom: Annotated[Custom | None, Meta(description="Any other issuer.")] = None
 
 
-class ConfigMapKey(_Model, frozen=True):
+class ConfigMapKey(Model, frozen=True):
     """A key of a ConfigMap in the policy's namespace."""
 
     name: Annotated[
@@ -227,13 +223,13 @@ class ConfigMapKey(_Model, frozen=True):
     ] = "ca.crt"
 
 
-class CABundle(_Model, frozen=True):
+class CABundle(Model, frozen=True):
     """Extra trust for an identity provider with a private CA, in addition to the public ones."""
 
     config_map: Annotated[ConfigMapKey, Meta(description="Where the PEM certificates are.")]
 
 
-class Scopes(_Model, frozen=True):
+class Scopes(Model, frozen=True):
     """OAuth scopes (RFC 6749 section 3.3)."""
 
     required: Annotated[
@@ -248,7 +244,7 @@ class Scopes(_Model, frozen=True):
     ] = None
 
 
-class Verification(_Model, frozen=True):
+class Verification(Model, frozen=True):
     """How access tokens are verified."""
 
     audiences: Annotated[
@@ -277,7 +273,7 @@ class Verification(_Model, frozen=True):
     ] = 30
 
 
-class Claims(_Model, frozen=True):
+class Claims(Model, frozen=True):
     """Claim table: for each field the claims to look at, in order. A dot-less name is taken literally; 'a.b' also looks inside a."""
 
     user_id: Annotated[list[ClaimName], Meta(description="Stable id of the user.", max_length=8)] = field(
@@ -312,7 +308,7 @@ class Claims(_Model, frozen=True):
     ] = field(default_factory=lambda: ["scope", "scp"])
 
 
-class ForwardedClaim(_Model, frozen=True):
+class ForwardedClaim(Model, frozen=True):
     """A further claim that the server gets as a header."""
 
     claim: Annotated[ClaimName, Meta(description="Claim of the token; 'a.b' also looks inside a.")]
@@ -326,7 +322,7 @@ class ForwardedClaim(_Model, frozen=True):
     ]
 
 
-class Forward(_Model, frozen=True):
+class Forward(Model, frozen=True):
     """What the server learns of the caller."""
 
     identity_headers: Annotated[
@@ -341,7 +337,7 @@ class Forward(_Model, frozen=True):
     )
 
 
-class Capture(_Model, frozen=True):
+class Capture(Model, frozen=True):
     """How traffic to the server's port is brought to the sidecar."""
 
     mode: Annotated[
@@ -353,7 +349,7 @@ class Capture(_Model, frozen=True):
     ] = "Redirect"
 
 
-class Resources(_Model, frozen=True):
+class Resources(Model, frozen=True):
     """Compute resources of the sidecar container."""
 
     requests: Annotated[dict[str, Quantity], Meta(description="Requests, such as cpu and memory.", max_length=8)] = (
@@ -364,7 +360,7 @@ class Resources(_Model, frozen=True):
     )
 
 
-class SidecarOptions(_Model, frozen=True):
+class SidecarOptions(Model, frozen=True):
     """The sidecar container itself."""
 
     resources: Annotated[
@@ -382,7 +378,7 @@ class SidecarOptions(_Model, frozen=True):
     ] = True
 
 
-class PolicySpec(_Model, frozen=True):
+class PolicySpec(Model, frozen=True):
     """What a user asks for."""
 
     resource: Annotated[Resource, Meta(description="The protected resource as MCP clients know it.")]
@@ -413,76 +409,3 @@ class PolicySpec(_Model, frozen=True):
     sidecar: Annotated[SidecarOptions, Meta(description="The sidecar container itself.")] = field(
         default_factory=SidecarOptions
     )
-
-
-class Condition(_Model, frozen=True):
-    """A condition as in metav1.Condition."""
-
-    type: str
-    status: Literal["True", "False", "Unknown"]
-    reason: str
-    message: str
-    last_transition_time: str
-    observed_generation: int = 0
-
-
-class IssuerStatus(_Model, frozen=True):
-    """The identity provider as the sidecars saw it."""
-
-    issuer: Annotated[str, Meta(description="Issuer identifier as its metadata states it.")]
-    jwks_keys: Annotated[int, Meta(description="Number of usable signing keys.")] = 0
-    last_success: Annotated[str, Meta(description="Time of the latest successful fetch of the keys (RFC 3339).")] = ""
-    registration: Annotated[bool, Meta(description="Whether it offers dynamic client registration (RFC 7591).")] = False
-    metadata_documents: Annotated[bool, Meta(description="Whether it accepts client ID metadata documents.")] = False
-    iss_parameter: Annotated[bool, Meta(description="Whether it sends iss on redirects (RFC 9207).")] = False
-    pkce: Annotated[bool, Meta(description="Whether it advertises PKCE with S256 (RFC 7636).")] = False
-
-
-class Targets(_Model, frozen=True):
-    """Counts of pods over all workloads, taken from the pods."""
-
-    desired: Annotated[int, Meta(description="Pods that the workloads want.")] = 0
-    injected: Annotated[int, Meta(description="Running pods that have the sidecar.")] = 0
-    current: Annotated[int, Meta(description="Of these, pods whose sidecar reports the wanted configuration.")] = 0
-    unprotected: Annotated[int, Meta(description="Running pods of the workloads without the sidecar.")] = 0
-    unknown: Annotated[int, Meta(description="Injected pods whose sidecar does not answer.")] = 0
-
-
-class WorkloadStatus(_Model, frozen=True):
-    """One protected workload."""
-
-    kind: Literal["Deployment", "StatefulSet", "DaemonSet", "Pod"]
-    name: str
-    desired: int = 0
-    injected: int = 0
-    current: int = 0
-    capture: str = ""
-
-
-class PolicyStatus(_Model, frozen=True):
-    """What is, as the controller sees it."""
-
-    observed_generation: Annotated[int, Meta(description="Generation of the spec that this status describes.")] = 0
-    config_hash: Annotated[str, Meta(description="Hash of the configuration that every sidecar should report.")] = ""
-    resource_metadata_url: Annotated[str, Meta(description="URL of the protected resource metadata (RFC 9728).")] = (
-        field(name="resourceMetadataURL", default="")
-    )
-    routes: Annotated[list[str], Meta(description="Paths that an Ingress must send to the protected Service.")] = field(
-        default_factory=list
-    )
-    issuer: Annotated[IssuerStatus | None, Meta(description="The identity provider as the sidecars saw it.")] = None
-    targets: Annotated[Targets | None, Meta(description="Counts of pods over all workloads.")] = None
-    ready_targets: Annotated[
-        str, Meta(description="Pods with the wanted configuration of those wanted, such as 3/3.")
-    ] = ""
-    provider: Annotated[str, Meta(description="Name of the provider in use.")] = ""
-    workloads: Annotated[list[WorkloadStatus], Meta(description="The protected workloads, at most 100.")] = field(
-        default_factory=list
-    )
-    conditions: Annotated[
-        list[Condition],
-        Meta(
-            description="Accepted, ResolvedRefs, Programmed, Enforced, IssuerReachable, AudienceUnchecked, Ready.",
-            extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-        ),
-    ] = field(default_factory=list)

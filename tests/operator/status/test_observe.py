@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from postern_crds.v1alpha1 import PolicyStatus
+from postern_crds.status import PolicyStatus
 from postern_operator.policy.render import render
 from postern_operator.status.conditions import Problem
 from postern_operator.status.observe import Seen, differs, observe
