@@ -93,7 +93,8 @@ def sidecar_container(parts: Parts) -> dict[str, Any]:
         "securityContext": _security_context(user=SIDECAR_UID, added=[]),
         # Started means that the ports are bound, so that the server can start; a bad policy is told by readiness.
         "startupProbe": _probe("/startupz", period_s=1, failures=60),
-        "readinessProbe": _probe("/readyz", period_s=2, failures=2),
+        # Each second, the shortest there is: a pod that is ready between two probes waits for the next one.
+        "readinessProbe": _probe("/readyz", period_s=1, failures=3),
         "livenessProbe": _probe("/livez", period_s=10, failures=6),
         "resources": _resources(parts.policy),
         # A mount at the token's place keeps the ServiceAccount plugin from putting the server's token there.
