@@ -46,6 +46,13 @@ async def test_record_never_holds_a_token_or_a_query(door: Door) -> None:
     assert lines[0]["reason"] == "ambiguous_path"
 
 
+async def test_endless_path_is_cut_in_the_record(door: Door) -> None:
+    asked = head("GET", b"/" + b"\xff" * 60_000)
+    with capture_logs() as lines:
+        record(asked, await door.gate.decide(asked, 0.0), request_id="r", latency_s=0.0, enabled=True)
+    assert len(str(lines)) < 5_000
+
+
 async def test_nothing_is_recorded_when_it_is_off(door: Door) -> None:
     asked = head("POST", "/mcp")
     with capture_logs() as lines:

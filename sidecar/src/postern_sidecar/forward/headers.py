@@ -47,6 +47,10 @@ _OURS = frozenset(
     (b"host", b"content-length", b"expect", b"authorization", b"origin", b"forwarded", b"x-real-ip", b"x-request-id")
 )
 """Of a request: written anew, or ended at the sidecar (Expect is answered by the listener)."""
+_OTHER_TARGET = frozenset((b"x-original-url", b"x-original-uri", b"x-rewrite-url"))
+"""Some frameworks route by these instead of the request line; the gate decided on the request line."""
+_PLAIN_NAME = re.compile(rb"[a-z0-9-]+|mcp-param-.+")
+"""Mcp-Param-* may be any token and must pass (SPEC 71); however it is read, it cannot pass for a header of ours."""
 _BODY_EXPECTED = frozenset((b"POST", b"PUT", b"PATCH"))
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _DIGITS = re.compile(rb"[0-9]{1,18}")
@@ -122,14 +126,17 @@ def request_headers(
     """Give the headers for the server, without framing.
 
     received: as the client sent them. peer: address of the TCP peer. is_identity: names that only the sidecar may set.
-    added: request id and identity of the principal. A name with an underscore never passes: many servers read it as the
-    one with a dash.
+    added: request id and identity of the principal. Only names of letters, digits and dashes pass, besides
+    Mcp-Param-*: many servers read an underscore as a dash, and gateways to CGI every other character too.
     """
-    dropped = _HOP_BY_HOP | _OURS | _nominated(received)
+    dropped = _HOP_BY_HOP | _OURS | _OTHER_TARGET | _nominated(received)
     kept = [
         (name, value)
         for name, value in received
-        if name not in dropped and b"_" not in name and not name.startswith(b"x-forwarded-") and not is_identity(name)
+        if name not in dropped
+        and _PLAIN_NAME.fullmatch(name)
+        and not name.startswith(b"x-forwarded-")
+        and not is_identity(name)
     ]
     return [
         (b"host", fixed.host),

@@ -7,6 +7,9 @@ from postern_sidecar.gate.request import RequestHead
 
 __all__ = ["record"]
 
+_MAX_PATH = 512
+"""Characters of a path that are written; anybody may send 64 KiB of them without a token."""
+
 
 def record(head: RequestHead, decision: Decision, *, request_id: str, latency_s: float, enabled: bool) -> None:
     """Write one line for a decision, unless it is not enabled.
@@ -26,7 +29,7 @@ def record(head: RequestHead, decision: Decision, *, request_id: str, latency_s:
         subject=principal.subject if principal is not None else None,
         client=principal.client_id if principal is not None else None,
         method=head.method,
-        path=head.raw_path.decode("ascii", "backslashreplace"),
+        path=head.raw_path[:_MAX_PATH].decode("ascii", "backslashreplace"),
         peer=head.peer,
         request_id=request_id,
         latency_s=round(latency_s, 6),

@@ -20,7 +20,8 @@ def is_ambiguous(raw_path: bytes) -> bool:
     """Whether a path could lead a server elsewhere than it seems.
 
     Refused are: no leading slash, empty segments, dot segments, backslashes, control and non-ASCII characters; encoded
-    ones too, and doubly encoded ones, since some servers decode twice. One trailing slash is none of these.
+    ones too, and doubly encoded ones, since some servers decode twice; and what is not UTF-8, for lax decoders read a
+    dot or a slash in overlong forms (RFC 3629 section 10). One trailing slash is none of these.
     """
     if _RAW.fullmatch(raw_path) is None or b"#" in raw_path or b"?" in raw_path:
         return True
@@ -30,11 +31,21 @@ def is_ambiguous(raw_path: bytes) -> bool:
         return True
     decoded = unquote_to_bytes(raw_path)
     return (
-        _HIDDEN.search(decoded) is not None
+        not _is_utf8(decoded)
+        or not _is_utf8(unquote_to_bytes(decoded))
+        or _HIDDEN.search(decoded) is not None
         or _ODD.search(raw_path) is not None
         or _ODD.search(decoded) is not None
         or _ODD.search(unquote_to_bytes(decoded)) is not None
     )
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Paths:

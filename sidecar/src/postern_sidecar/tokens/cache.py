@@ -5,17 +5,20 @@ from cachetools import LRUCache
 from postern_sidecar.outcome import Principal
 from postern_sidecar.tokens.keys import KeyRing
 
-__all__ = ["CACHE_SIZE", "VerifiedTokens"]
+__all__ = ["CACHE_BYTES", "VerifiedTokens"]
 
-CACHE_SIZE = 10_000
-"""Only tokens of the issuer get here; an entry mostly takes about a kilobyte."""
+CACHE_BYTES = 16 * 1024 * 1024
+"""Room for about 10,000 usual tokens. In bytes, for a token may carry 16 KiB of claims or thousands of scopes, and its
+holder mints as many as the issuer lets him."""
+_ENTRY_BYTES = 1024
+_SCOPE_BYTES = 128
 
 
 class VerifiedTokens:
     """Bound to one key ring: with other keys all is forgotten, since a withdrawn key's tokens are good no longer."""
 
-    def __init__(self, size: int = CACHE_SIZE) -> None:
-        self._principals: LRUCache[bytes, Principal] = LRUCache(size)
+    def __init__(self, size: int = CACHE_BYTES) -> None:
+        self._principals: LRUCache[bytes, Principal] = LRUCache(size, getsizeof=_weight)
         self._ring: KeyRing | None = None
 
     def __len__(self) -> int:
@@ -36,3 +39,9 @@ class VerifiedTokens:
         if ring is not self._ring:
             self._principals.clear()
             self._ring = ring
+
+
+def _weight(principal: Principal) -> int:
+    """About what an entry takes, in bytes."""
+    headers = sum(len(name) + len(value) for name, value in principal.headers)
+    return _ENTRY_BYTES + headers + _SCOPE_BYTES * len(principal.scopes)
