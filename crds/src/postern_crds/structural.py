@@ -46,7 +46,10 @@ def _plain(node: Schema, components: dict[str, Schema]) -> Schema:
     if "items" in node:
         out["items"] = _plain(node["items"], components)
     if isinstance(node.get("additionalProperties"), dict):
-        out["additionalProperties"] = _plain(node["additionalProperties"], components) | {"pattern": _QUANTITY}
+        out["additionalProperties"] = _plain(node["additionalProperties"], components) | {
+            "pattern": _QUANTITY,
+            "maxLength": 32,
+        }
     if "properties" in node:
         out["properties"] = {name: _plain(child, components) for name, child in node["properties"].items()}
         if node.get("required"):

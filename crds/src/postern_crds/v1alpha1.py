@@ -352,10 +352,10 @@ class Capture(Model, frozen=True):
 class Resources(Model, frozen=True):
     """Compute resources of the sidecar container."""
 
-    requests: Annotated[dict[str, Quantity], Meta(description="Requests, such as cpu and memory.", max_length=8)] = (
+    requests: Annotated[dict[str, Quantity], Meta(description="Requests, such as cpu and memory.", max_length=4)] = (
         field(default_factory=lambda: {"cpu": "25m", "memory": "64Mi"})
     )
-    limits: Annotated[dict[str, Quantity], Meta(description="Limits, such as cpu and memory.", max_length=8)] = field(
+    limits: Annotated[dict[str, Quantity], Meta(description="Limits, such as cpu and memory.", max_length=4)] = field(
         default_factory=lambda: {"cpu": "1", "memory": "192Mi"}
     )
 

@@ -113,3 +113,16 @@ async def test_both_current_versions_of_tls_are_served(tmp_path: Path, version: 
 
 def test_older_versions_of_tls_are_refused(tmp_path: Path) -> None:
     assert LiveCertificate(str(tmp_path)).context().minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def test_certificate_with_notes_in_another_language_is_read(tmp_path: Path) -> None:
+    PrivateCA("old").leaf(NAME).write(tmp_path)
+    plain = LiveCertificate(str(tmp_path))
+    plain.load()
+    text = (tmp_path / "tls.crt").read_bytes()
+    (tmp_path / "tls.crt").write_bytes("friendlyName: Prüfstelle\n".encode() + text)
+    noted = LiveCertificate(str(tmp_path))
+
+    assert noted.load()
+
+    assert noted.certificate == plain.certificate

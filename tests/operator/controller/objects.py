@@ -1,5 +1,6 @@
 """Objects of a cluster as the controller's tests need them, and the paths at which they live."""
 
+import json
 from typing import Any
 
 from postern_operator import names
@@ -46,7 +47,11 @@ def guarded_pod(*, ip: str = "127.0.0.1", shape: str = "") -> Object:
     return {
         "metadata": {
             "labels": {"app": "weather", names.INJECT_LABEL: "true"},
-            "annotations": {names.POLICY_ANNOTATION: "weather", names.SHAPE_ANNOTATION: shape},
+            "annotations": {
+                names.POLICY_ANNOTATION: "weather",
+                names.SHAPE_ANNOTATION: shape,
+                names.INJECTED_ANNOTATION: json.dumps({"shape": shape}),
+            },
         },
         "spec": {
             "initContainers": [{"name": "postern", "image": "i", "restartPolicy": "Always"}],

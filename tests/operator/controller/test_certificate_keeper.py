@@ -76,6 +76,30 @@ async def test_lost_bundle_is_put_back(server: FakeApiServer, keeper: Certificat
     assert bundles(server) == before[:1]
 
 
+async def test_lost_secret_is_made_anew_while_pods_with_the_old_leaf_are_still_trusted(
+    server: FakeApiServer, keeper: CertificateKeeper, clock: Clock
+) -> None:
+    await keeper.keep()
+    first = read(secret(server))
+    assert first is not None
+    server.delete(SECRET)
+    await keeper.keep()
+    second = read(secret(server))
+    assert second is not None
+    assert bundles(server) == [second.authority.certificate + first.authority.certificate] * 2
+    clock.now += timedelta(hours=2)
+    await keeper.keep()
+    assert bundles(server) == [second.authority.certificate] * 2
+
+
+async def test_bundle_that_is_no_certificate_is_replaced(server: FakeApiServer, keeper: CertificateKeeper) -> None:
+    server.put(WEBHOOKS, {"webhooks": [{"name": "pods.postern.dev", "clientConfig": {"caBundle": "QQ=="}}]})
+    await keeper.keep()
+    material = read(secret(server))
+    assert material is not None
+    assert bundles(server) == [material.authority.certificate]
+
+
 async def test_authority_is_replaced_with_overlap(
     server: FakeApiServer, keeper: CertificateKeeper, clock: Clock
 ) -> None:

@@ -40,7 +40,7 @@ def free_port() -> int:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -49,7 +49,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def controller(environment: dict[str, str], sidecar: FakeSidecar, port: int = 0) -> AsyncIterator[None]:
     stop = asyncio.Event()
     settings = replace(SETTINGS, health_port=port)
-    async with asyncio.timeout(25), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(45), asyncio.TaskGroup() as tasks:
         tasks.create_task(run(settings, environment, stop=stop, sidecar_port=sidecar.port))
         try:
             yield
@@ -138,7 +138,7 @@ async def test_sigterm_ends_the_process_with_zero(server: FakeApiServer, environ
     try:
         await until(lambda: server.watchers == 3)
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             output, _ = await process.communicate()
     finally:
         if process.returncode is None:

@@ -49,6 +49,13 @@ async def test_silent_sidecar_is_none_after_the_bound() -> None:
         assert await Sidecars(sidecar.port, timeout_s=0.05).reports([pod()]) == {"u1": None}
 
 
+async def test_many_silent_sidecars_are_given_up_together() -> None:
+    async with fake_sidecar() as sidecar, asyncio.timeout(5):
+        silent = [pod(f"u{n}") for n in range(100)]
+        found = await Sidecars(sidecar.port, timeout_s=4, budget_s=0.1).reports(silent)
+    assert list(found.values()) == [None] * 100
+
+
 async def test_unreachable_sidecar_is_none() -> None:
     assert await Sidecars(1).reports([pod()]) == {"u1": None}
 

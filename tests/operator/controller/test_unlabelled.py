@@ -29,16 +29,26 @@ def test_selector_of_unlabelled_pods(selector: dict[str, Any], expected: str) ->
     assert unlabelled_selector({"spec": {"selector": selector}}) == expected
 
 
+def _workload(status: dict[str, int]) -> dict[str, Any]:
+    return {"spec": {"selector": {"matchLabels": {"app": "weather"}}}, "status": status}
+
+
+def _pod(app: str = "weather", **status: str) -> dict[str, Any]:
+    return {"metadata": {"labels": {"app": app, "postern.dev/inject": "true"}}, "status": status}
+
+
 @pytest.mark.parametrize(
     ("status", "labelled", "lacking"),
     [
-        pytest.param({"replicas": 2}, 2, False, id="all labelled"),
-        pytest.param({"replicas": 2}, 1, True, id="one is not"),
-        pytest.param({"currentNumberScheduled": 3}, 2, True, id="DaemonSet"),
-        pytest.param({}, 0, False, id="no pods"),
+        pytest.param({"replicas": 2}, [_pod(), _pod()], False, id="all labelled"),
+        pytest.param({"replicas": 2}, [_pod()], True, id="one is not"),
+        pytest.param({"replicas": 2}, [_pod(), _pod("job")], True, id="a Job's pod does not stand in"),
+        pytest.param({"replicas": 2}, [_pod(), _pod(phase="Succeeded")], True, id="an ended pod does not stand in"),
+        pytest.param({"currentNumberScheduled": 3}, [_pod(), _pod()], True, id="DaemonSet"),
+        pytest.param({}, [], False, id="no pods"),
     ],
 )
-def test_pods_are_missing_when_workloads_have_more_than_are_labelled(
-    status: dict[str, int], labelled: int, lacking: bool
+def test_pods_are_missing_when_a_workload_has_more_than_are_labelled(
+    status: dict[str, int], labelled: list[dict[str, Any]], lacking: bool
 ) -> None:
-    assert lacks_labelled_pods([{"status": status}], labelled) is lacking
+    assert lacks_labelled_pods([_workload(status)], labelled) is lacking

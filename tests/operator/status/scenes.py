@@ -14,6 +14,7 @@ NOW = "2026-02-03T04:05:06Z"
 POLICY: Object = make_policy()
 CONFIG: SidecarConfig = render(POLICY)
 _STAMP = {"postern.dev/policy": "weather", "postern.dev/shape": "shape-1"}
+_INJECTED = {**_STAMP, "postern.dev/injected": '{"shape":"shape-1","policyUID":"2f4e"}'}
 _LABELS = {"app": "weather", "postern.dev/inject": "true"}
 
 
@@ -41,7 +42,7 @@ def make_workload(name: str = "weather", *, desired: int = 1, **change: Any) -> 
 def make_pod(uid: str, **change: Any) -> Object:
     """Give a running pod with the sidecar, selected by the Deployment ``weather``."""
     base = {
-        "metadata": {"name": f"weather-{uid}", "uid": uid, "labels": dict(_LABELS), "annotations": dict(_STAMP)},
+        "metadata": {"name": f"weather-{uid}", "uid": uid, "labels": dict(_LABELS), "annotations": dict(_INJECTED)},
         "spec": {"initContainers": [{"name": "postern-net"}, {"name": "postern", "image": SETTINGS.sidecar_image}]},
         "status": {
             "phase": "Running",

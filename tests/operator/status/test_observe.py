@@ -108,11 +108,19 @@ POD_TABLE = [
     ),
     pytest.param(
         [ONE],
-        [make_pod("a", metadata={"annotations": {"postern.dev/shape": "old"}})],
+        [make_pod("a", metadata={"annotations": {"postern.dev/injected": '{"shape":"old"}'}})],
         {"a": make_report()},
         ("False", "Updating"),
         "Updating",
         id="old shape",
+    ),
+    pytest.param(
+        [ONE],
+        [make_pod("a", metadata={"annotations": {"postern.dev/injected": "nonsense"}})],
+        {"a": make_report()},
+        ("False", "Updating"),
+        "Updating",
+        id="unreadable shape",
     ),
     pytest.param(
         [ONE],
@@ -225,6 +233,24 @@ def test_pods_are_found_by_selector_expressions(expression: Object, is_selected:
     kinds = {w["kind"]: w["injected"] for w in _observe([workload], [make_pod("a")])["workloads"]}
 
     assert kinds == ({"Deployment": 1} if is_selected else {"Deployment": 0, "Pod": 1})
+
+
+@pytest.mark.parametrize("workloads", [pytest.param([ONE], id="of a workload"), pytest.param([], id="by itself")])
+def test_pod_that_was_injected_before_the_policy_closed_a_port_is_not_current(workloads: list[Object]) -> None:
+    seen = Seen(workloads, [make_pod("a")], {"a": make_report()}, shape="shape-2")
+
+    status = observe(POLICY, CONFIG, [], seen, now=NOW)
+
+    assert _verdict(status, "Enforced") == ("False", "Updating")
+    assert status["readyTargets"] == "0/1"
+
+
+def test_hundreds_of_problems_leave_room_for_the_rest_of_the_status() -> None:
+    refused = [Problem("Programmed", "StampRefused", f"Deployment w{i} cannot be stamped") for i in range(500)]
+
+    message = _condition(_observe(problems=refused), "Programmed")["message"]
+
+    assert message.endswith("Deployment w9 cannot be stamped (and 490 more)")
 
 
 def test_unlabelled_pod_of_a_workload_is_seen_as_unprotected() -> None:

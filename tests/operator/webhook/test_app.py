@@ -224,3 +224,27 @@ async def test_workload_is_decided_at_its_own_path(tmp_path: Path, server: FakeA
     assert b"postern.dev~1inject" in base64.b64decode(response["patch"]) or b"postern.dev/inject" in base64.b64decode(
         response["patch"]
     )
+
+
+async def test_body_that_never_ends_gives_its_place_back(tmp_path: Path) -> None:
+    begun = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"{"
+        begun.set()
+        await asyncio.Event().wait()
+
+    figures = metrics()
+    admission = Admission(Reader(), SETTINGS, figures, max_in_flight=1, body_timeout_s=0.3)
+    statuses: list[int] = []
+    async with client(admission, tmp_path) as http, asyncio.timeout(5):
+        slow = asyncio.ensure_future(http.post("/pods", content=endless()))
+        await begun.wait()
+        while not counted_as(figures, "malformed") or statuses[-1:] != [200]:
+            statuses.append((await http.post("/pods", json=review(GUARDED))).status_code)
+        slow.cancel()
+    assert 503 in statuses, "the place was taken"
+
+
+def counted_as(figures: Metrics, outcome: str) -> bool:
+    return any(f'outcome="{outcome}"' in line for line in counted(figures))

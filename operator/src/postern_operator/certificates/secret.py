@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
@@ -16,7 +16,7 @@ from postern_operator import names
 from postern_operator.certificates.building import CLOCK_SKEW, Pair, build_authority, build_leaf
 from postern_operator.certificates.plan import Action, State
 
-__all__ = ["Material", "next_material", "published", "read", "state", "write"]
+__all__ = ["Material", "next_material", "published", "read", "state", "trusting", "write"]
 
 _PUBLISHED = f"{GROUP}/bundle-published"
 """Annotation: when the present bundle was first seen in the webhook configuration (RFC 3339)."""
@@ -105,6 +105,19 @@ def next_material(
 def published(material: Material, now: datetime) -> Material:
     """Give the material with the note that its bundle is in the webhook configuration."""
     return Material(material.authority, material.older, material.leaf, now.astimezone(UTC))
+
+
+def trusting(material: Material, bundle: bytes, now: datetime) -> Material:
+    """Give new material that also trusts the authorities of a published bundle (PEM, or anything else) for a while.
+
+    When the Secret was lost, webhook pods go on showing the old leaf until the kubelet brings them the new one.
+    """
+    try:
+        found = x509.load_pem_x509_certificates(bundle)
+    except ValueError:
+        return material
+    still_valid = tuple(_pem(c) for c in found if c.not_valid_after_utc > now)
+    return replace(material, older=tuple(c for c in still_valid if c != material.authority.certificate))
 
 
 def write(material: Material, key: tuple[str, str], present: dict[str, Any] | None) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class LiveCertificate:
         if not self._content:
             return b""
         first, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-        text = self._content[0].decode("ascii")
+        text = self._content[0].decode("latin-1")  # text beside the blocks is anybody's
         return ssl.PEM_cert_to_DER_cert(text[text.index(first) : text.index(end) + len(end)])
 
     def context(self) -> ssl.SSLContext:

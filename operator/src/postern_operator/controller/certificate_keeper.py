@@ -9,7 +9,7 @@ import structlog
 
 from postern_operator.certificates import secret as layout
 from postern_operator.certificates.building import host_names
-from postern_operator.certificates.plan import plan
+from postern_operator.certificates.plan import Action, plan
 from postern_operator.cluster import Cluster
 from postern_operator.errors import ClusterError, ClusterUnavailable, Conflict
 from postern_operator.metrics import Metrics
@@ -64,6 +64,8 @@ class CertificateKeeper:
         action = plan(None if material is None else layout.state(material, hosts), now)
         following = layout.next_material(action, material, hosts, now)
         if following is not None:
+            if action is Action.CREATE:
+                following = layout.trusting(following, await self._published(), now)
             await self._cluster.write_secret(layout.write(following, key, present))
             _LOG.info("certificates changed", action=action.value, secret="/".join(key))
             present = await self._cluster.get_secret(*key)
@@ -73,6 +75,14 @@ class CertificateKeeper:
         self._measure(material, hosts)
         if await self._publish(material) and material.published_at is None:
             await self._cluster.write_secret(layout.write(layout.published(material, now), key, present))
+
+    async def _published(self) -> bytes:
+        """Give the bundle by which API servers trust the webhook now; empty when there is none."""
+        configuration = await self._cluster.get_webhook_configuration(self._settings.webhook_configuration)
+        for webhook in (configuration or {}).get("webhooks") or []:
+            if bundle := webhook.get("clientConfig", {}).get("caBundle"):
+                return base64.b64decode(bundle)
+        return b""
 
     async def _publish(self, material: layout.Material) -> bool:
         """Bring every webhook's caBundle to the bundle; tell whether they were seen to have it already."""

@@ -6,7 +6,7 @@ from typing import Any
 from postern_crds.sidecar_config import SidecarConfig
 from postern_operator.cluster import Cluster
 from postern_operator.controller.snapshot import Observed
-from postern_operator.errors import ClusterError, Conflict
+from postern_operator.errors import ClusterError, ClusterUnavailable, Conflict
 from postern_operator.pod.workload import template_patch
 from postern_operator.policy.objects import config_map
 from postern_operator.policy.render import render
@@ -66,8 +66,9 @@ def missing_writes(settings: Settings, seen: Observed, config: SidecarConfig) ->
 async def publish(cluster: Cluster, writes: Writes) -> list[Problem]:
     """Write the ConfigMap, then stamp the workloads; gives what the API server refused.
 
-    The order matters: a pod that starts because of a stamp must find its ConfigMap. Raises Conflict and
-    ClusterUnavailable.
+    The order matters: a pod that starts because of a stamp must find its ConfigMap. Raises Conflict, and
+    ClusterUnavailable for the ConfigMap. A webhook of the cluster that does not answer, perhaps our own, makes stamps
+    fail in the same way: that is told, or status would go on to praise the pods of before.
     """
     if writes.config_map is not None:
         try:
@@ -76,7 +77,15 @@ async def publish(cluster: Cluster, writes: Writes) -> list[Problem]:
             raise
         except ClusterError as error:
             return [Problem("Programmed", "ConfigMapRefused", f"the ConfigMap cannot be written: {error}")]
-    return [problem for stamp in writes.stamps if (problem := await _stamp(cluster, stamp)) is not None]
+    problems: list[Problem] = []
+    for stamp in writes.stamps:
+        try:
+            refused = await _stamp(cluster, stamp)
+        except ClusterUnavailable as error:
+            name = f"{stamp['kind']} {stamp['metadata']['name']}"
+            return [*problems, Problem("Programmed", "StampFailed", f"{name} could not be stamped yet: {error}")]
+        problems += [refused] if refused is not None else []
+    return problems
 
 
 def has_config_map(present: Object | None, wanted: Object) -> bool:

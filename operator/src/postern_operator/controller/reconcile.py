@@ -16,6 +16,7 @@ from postern_operator.controller.snapshot import Observed
 from postern_operator.controller.triggers import policy_change
 from postern_operator.controller.unlabelled import lacks_labelled_pods, unlabelled_selector
 from postern_operator.errors import ClusterError, Conflict
+from postern_operator.pod.workload import shape
 from postern_operator.settings import Settings
 from postern_operator.status.conditions import Problem
 from postern_operator.status.events import transitions
@@ -58,7 +59,9 @@ class Reconciler:
         if decided.config is not None:
             await self._nudge(seen.pods, reports, decided.config.hash)
         pods = seen.pods + await self._unlabelled(seen)
-        status = observe(policy, decided.config, problems, Seen(seen.workloads, pods, reports), now=self.now())
+        wanted = None if decided.config is None else shape(policy, self.settings)
+        here = Seen(seen.workloads, pods, reports, wanted)
+        status = observe(policy, decided.config, problems, here, now=self.now())
         await self._tell(seen, status)
         return Outcome.SETTLED if is_settled(status, problems) else Outcome.UNSETTLED
 
@@ -93,7 +96,7 @@ class Reconciler:
 
     async def _unlabelled(self, seen: Observed) -> list[Object]:
         """Give the workloads' pods without our label. Asked only while pods are missing among the labelled ones."""
-        if not lacks_labelled_pods(seen.workloads, len(seen.pods)):
+        if not lacks_labelled_pods(seen.workloads, seen.pods):
             return []
         namespace = seen.policy["metadata"]["namespace"]
         found: dict[str, Object] = {}

@@ -13,32 +13,35 @@ __all__ = ["Sidecars", "address"]
 
 _CONCURRENCY = 16
 _TIMEOUT_S = 2.0
+_BUDGET_S = 15.0
+"""For all pods of one policy: hundreds that do not answer must not hold up the passes over other policies."""
 _MAX_BYTES = 64 * 1024
 
 
 class Sidecars:
     """Asks many sidecars at a time, but never more than a few at once over all policies."""
 
-    def __init__(self, port: int = HEALTH_PORT, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(self, port: int = HEALTH_PORT, timeout_s: float = _TIMEOUT_S, *, budget_s: float = _BUDGET_S) -> None:
         self._port = port
         self._timeout_s = timeout_s
+        self._budget_s = budget_s
         self._limit = asyncio.Semaphore(_CONCURRENCY)
 
     async def reports(self, pods: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any] | None]:
         """Give by pod uid what /status answered; None for a pod without address or a useful answer in time."""
+        until = asyncio.get_running_loop().time() + self._budget_s
         async with asyncio.TaskGroup() as tasks:
-            asked = {pod["metadata"]["uid"]: tasks.create_task(self._ask(address(pod))) for pod in pods}
+            asked = {pod["metadata"]["uid"]: tasks.create_task(self._ask(address(pod), until)) for pod in pods}
         return {uid: task.result() for uid, task in asked.items()}
 
-    async def _ask(self, host: str | None) -> dict[str, Any] | None:
+    async def _ask(self, host: str | None, until: float) -> dict[str, Any] | None:
         if host is None:
             return None
-        async with self._limit:
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    value = msgspec.json.decode(await _get(host, self._port))
-            except (OSError, TimeoutError, httptools.HttpParserError, msgspec.DecodeError):
-                return None
+        try:
+            async with asyncio.timeout_at(until), self._limit, asyncio.timeout(self._timeout_s):
+                value = msgspec.json.decode(await _get(host, self._port))
+        except (OSError, TimeoutError, httptools.HttpParserError, msgspec.DecodeError):
+            return None
         return value if isinstance(value, dict) else None
 
 

@@ -3,15 +3,20 @@
 from typing import Any
 
 from postern_operator import names
+from postern_operator.status.tally import is_alive, selects
 
 __all__ = ["lacks_labelled_pods", "unlabelled_selector"]
 
 Object = dict[str, Any]
 
 
-def lacks_labelled_pods(workloads: list[Object], labelled: int) -> bool:
-    """Tell whether the workloads have more pods than are labelled: a rollout is under way, stuck or yet to begin."""
-    return labelled < sum(_pod_count(workload) for workload in workloads)
+def lacks_labelled_pods(workloads: list[Object], labelled: list[Object]) -> bool:
+    """Tell whether a workload has more pods than are labelled: a rollout is under way, stuck or yet to begin.
+
+    Each is looked at by itself: pods of a Job, or such as ended, must not stand in for those that lack the label.
+    """
+    alive = [pod for pod in labelled if is_alive(pod)]
+    return any(_pod_count(workload) > sum(selects(workload, pod) for pod in alive) for workload in workloads)
 
 
 def _pod_count(workload: Object) -> int:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 __all__ = ["Condition", "Problem", "dated", "from_problem"]
 
 Status = Literal["True", "False", "Unknown"]
+_MAX_TOLD = 10
+"""Problems of one condition that are written out: with one for each of hundreds of workloads no status would fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,9 @@ def from_problem(kind: str, problems: Sequence[Problem]) -> Condition | None:
     mine = [problem for problem in problems if problem.condition == kind]
     if not mine:
         return None
-    return Condition(kind, "False", mine[0].reason, "; ".join(problem.message for problem in mine))
+    more = f" (and {len(mine) - _MAX_TOLD} more)" if len(mine) > _MAX_TOLD else ""
+    told = "; ".join(problem.message for problem in mine[:_MAX_TOLD])
+    return Condition(kind, "False", mine[0].reason, f"{told}{more}")
 
 
 def dated(

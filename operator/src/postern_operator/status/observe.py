@@ -11,7 +11,7 @@ from postern_operator.policy.stored import parse
 from postern_operator.status import judge
 from postern_operator.status.conditions import Problem, dated
 from postern_operator.status.report import IssuerReport, read
-from postern_operator.status.tally import MAX_LISTED, Tally, tallies, total
+from postern_operator.status.tally import MAX_LISTED, Tally, Wanted, tallies, total
 
 __all__ = ["Seen", "differs", "observe"]
 
@@ -30,6 +30,8 @@ class Seen:
     workload's selector matches them. Pods of other policies may be among them; they are left out."""
     reports: Mapping[str, dict[str, Any] | None]
     """By pod uid: the sidecar's /status as JSON; None or absent when it did not answer."""
+    shape: str | None = None
+    """Hash of the shape that the policy's pods should have; None while the policy has faults."""
 
 
 def observe(
@@ -45,7 +47,8 @@ def observe(
     issuer = None if config is None else issuer_of(parse(policy).spec)
     described = _described(config, previous)
     reports = {uid: read(report) for uid, report in seen.reports.items()}
-    counted = tallies(metadata["name"], described["configHash"], seen.workloads, seen.pods, reports)
+    wanted = Wanted(metadata["name"], described["configHash"], seen.shape)
+    counted = tallies(wanted, seen.workloads, seen.pods, reports)
     pods = total(counted)
     issuer_reports = [report.issuer for report in reports.values() if report is not None and report.issuer is not None]
     conditions = [

@@ -1,14 +1,15 @@
 """Pods counted by what protects them: this module is that count, for each workload and for a policy."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from postern_operator import names
 from postern_operator.status.report import Report
 
-__all__ = ["MAX_LISTED", "Tally", "tallies", "total"]
+__all__ = ["MAX_LISTED", "Tally", "Wanted", "is_alive", "selects", "tallies", "total"]
 
 MAX_LISTED = 100
 """Workloads named in a status; the counts are over all."""
@@ -25,6 +26,17 @@ class _State(StrEnum):
     DEGRADED = "degraded"
     STALE = "stale"
     CURRENT = "current"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the pods of a policy should have."""
+
+    policy: str
+    """Its name."""
+    config_hash: str
+    shape: str | None
+    """Of the policy as it is now; None while it has faults: then that of the workload's template, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +61,20 @@ class Tally:
         return self.unknown + self.degraded + self.stale + self.current
 
 
-def tallies(
-    name: str,
-    wanted_hash: str,
-    workloads: Sequence[Object],
-    pods: Sequence[Object],
-    reports: Reports,
-) -> list[Tally]:
+def tallies(wanted: Wanted, workloads: Sequence[Object], pods: Sequence[Object], reports: Reports) -> list[Tally]:
     """Count each workload's pods, then each pod that no workload of the policy selects (Jobs, Rollouts, bare pods).
 
-    ``name``: the policy's. Pods that name another policy, that ended or that are being deleted count nowhere.
+    Pods that name another policy, that ended or that are being deleted count nowhere.
     """
-    left = [pod for pod in pods if _is_alive(pod) and _policy_of(pod) in (name, None)]
+    left = [pod for pod in pods if is_alive(pod) and _policy_of(pod) in (wanted.policy, None)]
     counted = []
     for workload in sorted(workloads, key=lambda w: (w["kind"], w["metadata"]["name"])):
-        mine = [pod for pod in left if _selects(workload["spec"].get("selector") or {}, pod)]
+        mine = [pod for pod in left if selects(workload, pod)]
         left = [pod for pod in left if not any(pod is other for other in mine)]
-        counted.append(_of_workload(workload, mine, _states(mine, wanted_hash, _shape(workload), reports)))
-    for pod in sorted((p for p in left if _policy_of(p) == name), key=lambda p: str(p["metadata"]["name"])):
-        states = _states([pod], wanted_hash, None, reports)
+        here = wanted if wanted.shape is not None else replace(wanted, shape=_shape(workload))
+        counted.append(_of_workload(workload, mine, _states(mine, here, reports)))
+    for pod in sorted((p for p in left if _policy_of(p) == wanted.policy), key=lambda p: str(p["metadata"]["name"])):
+        states = _states([pod], wanted, reports)
         counted.append(Tally("Pod", pod["metadata"]["name"], desired=1, **_counts(states)))
     return counted
 
@@ -106,20 +113,20 @@ def _counts(states: Sequence[_State]) -> dict[str, int]:
     return {state.value: states.count(state) for state in _State}
 
 
-def _states(pods: Sequence[Object], wanted_hash: str, shape: str | None, reports: Reports) -> list[_State]:
+def _states(pods: Sequence[Object], wanted: Wanted, reports: Reports) -> list[_State]:
     running = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running" and not _is_starting(pod)]
-    return [_state(pod, wanted_hash, shape, reports.get(pod["metadata"].get("uid", ""))) for pod in running]
+    return [_state(pod, wanted, reports.get(pod["metadata"].get("uid", ""))) for pod in running]
 
 
-def _state(pod: Object, wanted_hash: str, shape: str | None, report: Report | None) -> _State:
+def _state(pod: Object, wanted: Wanted, report: Report | None) -> _State:
     if not _has_sidecar(pod["spec"].get("initContainers")):
         return _State.UNPROTECTED
     if report is None:
         return _State.UNKNOWN
     if report.degraded or report.config_hash is None:
         return _State.DEGRADED
-    has_shape = shape is None or _annotations(pod).get(names.SHAPE_ANNOTATION) == shape
-    return _State.CURRENT if report.config_hash == wanted_hash and has_shape else _State.STALE
+    has_shape = wanted.shape is None or _injected_shape(pod) == wanted.shape
+    return _State.CURRENT if report.config_hash == wanted.config_hash and has_shape else _State.STALE
 
 
 def _is_starting(pod: Object) -> bool:
@@ -133,7 +140,8 @@ def _has_sidecar(containers: Sequence[Object] | None) -> bool:
     return any(container["name"] == names.SIDECAR_CONTAINER for container in containers or [])
 
 
-def _is_alive(pod: Object) -> bool:
+def is_alive(pod: Object) -> bool:
+    """Tell whether a pod runs or is about to: it has not ended and is not being deleted."""
     phase = (pod.get("status") or {}).get("phase")
     return not pod["metadata"].get("deletionTimestamp") and phase not in ("Succeeded", "Failed")
 
@@ -146,13 +154,23 @@ def _policy_of(pod: Object) -> str | None:
     return _annotations(pod).get(names.POLICY_ANNOTATION)
 
 
+def _injected_shape(pod: Object) -> str | None:
+    """Give the shape that the webhook gave the pod; that of its template may be newer than what it got, or absent."""
+    try:
+        told = json.loads(_annotations(pod).get(names.INJECTED_ANNOTATION) or "{}")
+    except ValueError:
+        return None
+    return told.get("shape") if isinstance(told, dict) else None
+
+
 def _shape(workload: Object) -> str | None:
     metadata = workload["spec"]["template"].get("metadata") or {}
     return (metadata.get("annotations") or {}).get(names.SHAPE_ANNOTATION)
 
 
-def _selects(selector: Object, pod: Object) -> bool:
-    """Evaluate a label selector; an empty one selects nothing here."""
+def selects(workload: Object, pod: Object) -> bool:
+    """Evaluate a workload's label selector; an empty one selects nothing here."""
+    selector = workload["spec"].get("selector") or {}
     labels = pod["metadata"].get("labels") or {}
     exact, expressions = selector.get("matchLabels") or {}, selector.get("matchExpressions") or []
     fits = exact.items() <= labels.items() and all(_holds(e, labels) for e in expressions)

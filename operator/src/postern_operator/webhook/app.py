@@ -31,6 +31,8 @@ _MAX_BODY_BYTES = 8 * 1024 * 1024
 _MAX_IN_FLIGHT = 128
 """Beyond this an answer would come too late anyway; refusing at once lets the caller retry."""
 _READ_TIMEOUT_S = 1.0
+_BODY_TIMEOUT_S = 3.0
+"""For a whole body: anybody in the cluster can connect, and bodies that never end would take every place in flight."""
 
 
 class PolicyReader(Protocol):
@@ -51,6 +53,10 @@ class _TooLarge(Exception):
     """Raised when a body is longer than any AdmissionReview."""
 
 
+class _TooSlow(Exception):
+    """Raised when a body did not come in time."""
+
+
 @dataclass(slots=True)
 class Admission:
     """Decides admission requests. What cannot be decided gets a 4xx or 5xx: failurePolicy Fail then refuses."""
@@ -60,6 +66,7 @@ class Admission:
     metrics: Metrics
     clock: Callable[[], float] = time.monotonic
     max_in_flight: int = _MAX_IN_FLIGHT
+    body_timeout_s: float = _BODY_TIMEOUT_S
     _in_flight: int = 0
     _namespaces: Namespaces = field(init=False)
 
@@ -88,10 +95,12 @@ class Admission:
 
     async def _guarded(self, request: Request) -> tuple[str, Response]:
         try:
-            asked = _parse(await _body(request))
+            asked = _parse(await _body(request, self.body_timeout_s))
             decided = await self._decide(asked)
         except _TooLarge as error:
             return "malformed", PlainTextResponse(str(error), 413)
+        except _TooSlow as error:
+            return "malformed", PlainTextResponse(str(error), 408, {"Connection": "close"})
         except (_Malformed, ClientDisconnect) as error:
             return "malformed", PlainTextResponse(str(error), 400)
         except PosternError as error:
@@ -131,14 +140,18 @@ def create_app(admission: Admission) -> Starlette:
     )
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, timeout_s: float) -> bytes:
     parts: list[bytes] = []
     length = 0
-    async for part in request.stream():
-        length += len(part)
-        if length > _MAX_BODY_BYTES:
-            raise _TooLarge(f"the body is longer than {_MAX_BODY_BYTES} bytes")
-        parts.append(part)
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for part in request.stream():
+                length += len(part)
+                if length > _MAX_BODY_BYTES:
+                    raise _TooLarge(f"the body is longer than {_MAX_BODY_BYTES} bytes")
+                parts.append(part)
+    except TimeoutError as error:
+        raise _TooSlow(f"the body did not come within {timeout_s} s") from error
     return b"".join(parts)
 
 
