@@ -55,7 +55,7 @@ CONTROLLER_CALLS = set(CALLS) - {"get_namespace"}
 CERTIFICATE_CALLS = {"get_secret", "write_secret", "get_webhook_configuration", "patch_ca_bundle"}
 WATCHES: set[Right] = {
     (group, resource, verb)
-    for group, resource in (("postern.dev", "mcpauthpolicies"), ("", "pods"), ("", "configmaps"))
+    for group, resource in (("postern.dev", "mcpauthpolicies"), ("", "pods"))
     for verb in ("list", "watch")
 }
 """What kopf reads for the controller's handlers."""

@@ -103,13 +103,20 @@ def test_a_spoilt_configuration_map_is_repaired_and_never_enforced(weather: Kube
     spoilt = {"data": {"policy.json": '{"schemaVersion": 99}'}}
 
     weather.run("patch", "configmap", "postern-weather", "--type=merge", "-p", json.dumps(spoilt))
+    assert _sidecar(weather)["configHash"] == good
+    # Any change of the policy makes the controller look; without one it does so every five minutes.
+    weather.run("patch", "mcpauth", "weather", "--type=merge", "-p", '{"spec": {"resource": {"name": "Weather"}}}')
+    weather.run(
+        "patch", "mcpauth", "weather", "--type=merge", "-p", '{"spec": {"resource": {"name": "Weather tools"}}}'
+    )
 
     def repaired() -> bool:
         text = weather.get("configmap", "postern-weather")["data"]["policy.json"]
         return bool(json.loads(text)["schemaVersion"] == 1)
 
     wait_for("the controller writes it anew", repaired, timeout_s=60)
-    assert _sidecar(weather)["configHash"] == good
+    wait_for("the same configuration", lambda: _sidecar(weather)["configHash"] == good)
+    wait_for("enforced", lambda: _conditions(weather)["Enforced"] == "True")
 
 
 def test_a_missing_ca_is_named_and_the_pod_recovers_when_it_appears(

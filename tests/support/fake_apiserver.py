@@ -45,13 +45,7 @@ _DISCOVERY: dict[str, Object] = {
             }
         ]
     },
-    "/api/v1": {
-        "resources": [
-            _resource("pods", "Pod"),
-            _resource("configmaps", "ConfigMap"),
-            _resource("namespaces", "Namespace") | {"namespaced": False},
-        ]
-    },
+    "/api/v1": {"resources": [_resource("pods", "Pod"), _resource("namespaces", "Namespace") | {"namespaced": False}]},
     "/apis/postern.dev/v1alpha1": {"resources": [_resource("mcpauthpolicies", "McpAuthPolicy")]},
 }
 

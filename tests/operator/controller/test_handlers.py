@@ -37,11 +37,11 @@ def login_of(registry: kopf.OperatorRegistry) -> Any:
     return found.fn
 
 
-def test_only_three_watches_are_registered_and_nothing_that_writes() -> None:
+def test_only_two_watches_are_registered_and_nothing_that_writes() -> None:
     registry, _ = registered()
     watched = {str(h.selector) for h in registry._watching.get_all_handlers()}
-    assert len(watched) == 3
-    assert {h.id for h in registry._watching.get_all_handlers()} == {"policies", "pods", "configmaps"}
+    assert len(watched) == 2
+    assert {h.id for h in registry._watching.get_all_handlers()} == {"policies", "pods"}
     for part in (registry._changing, registry._spawning, registry._indexing, registry._webhooks):
         assert list(part.get_all_handlers()) == []
 
@@ -62,14 +62,6 @@ async def test_pod_event_becomes_a_change_of_the_policy_that_it_names() -> None:
     registry, reported = registered()
     metadata = {"name": "p", "namespace": "team-a", "uid": "u", "annotations": {"postern.dev/policy": "weather"}}
     await handler(registry, "pods").fn(event={"type": None, "object": {"metadata": metadata}}, logger=None)
-    assert reported[0][0][1] == ("team-a", "weather")
-
-
-async def test_event_of_a_rendered_file_becomes_a_change_of_its_policy() -> None:
-    registry, reported = registered()
-    metadata = {"name": "postern-w", "namespace": "team-a", "uid": "u", "labels": {"postern.dev/policy": "weather"}}
-    event = {"type": "MODIFIED", "object": {"metadata": metadata, "data": {"policy.json": "spoilt"}}}
-    await handler(registry, "configmaps").fn(event=event, logger=None)
     assert reported[0][0][1] == ("team-a", "weather")
 
 
@@ -96,9 +88,9 @@ def test_backoffs_never_end_and_start_anew_for_each_request() -> None:
     assert next(iter(backoffs)) <= 1
 
 
-def test_pods_and_rendered_files_are_selected_by_the_server() -> None:
+def test_pods_are_selected_by_the_server() -> None:
     selectors = operator_settings().watching.label_selectors
-    assert list(selectors.values()) == ["postern.dev/inject=true", "postern.dev/managed=true"]
+    assert list(selectors.values()) == ["postern.dev/inject=true"]
 
 
 def test_kopf_never_posts_nor_peers_nor_scans() -> None:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from postern_operator.controller.triggers import Triggers, config_map_change, pod_change, policy_change
+from postern_operator.controller.triggers import Triggers, pod_change, policy_change
 from tests.operator.controller.objects import guarded_pod, policy
 
 
@@ -61,16 +61,6 @@ def test_pod_without_a_policy_concerns_nobody() -> None:
     found: list[object] = []
     Triggers(found.append).changed(pod_change(stored({"metadata": {}})))
     assert found == []
-
-
-def test_only_another_content_of_a_rendered_file_is_news() -> None:
-    head = {"name": "postern-weather", "namespace": "team-a", "uid": "c", "labels": {"postern.dev/policy": "weather"}}
-    found: list[object] = []
-    triggers = Triggers(found.append)
-    for text, version in (("a", "1"), ("a", "2"), ("b", "3")):
-        change = config_map_change({"metadata": head | {"resourceVersion": version}, "data": {"policy.json": text}})
-        triggers.changed(change)
-    assert found == [("team-a", "weather")] * 2
 
 
 def test_what_a_complete_list_held_is_no_news() -> None:

@@ -12,7 +12,7 @@ import kopf
 from postern_crds.v1alpha1 import GROUP, PLURAL, VERSION
 from postern_operator import names
 from postern_operator.cluster import Connection
-from postern_operator.controller.triggers import Change, config_map_change, pod_change, policy_change
+from postern_operator.controller.triggers import Change, pod_change, policy_change
 from postern_operator.errors import PosternError
 
 __all__ = ["Backoffs", "Report", "operator_settings", "register"]
@@ -49,7 +49,6 @@ def operator_settings() -> kopf.OperatorSettings:
     settings.watching.connect_timeout = 10
     settings.watching.chunk_size = 500
     settings.watching.label_selectors["", "v1", "pods"] = f"{names.INJECT_LABEL}={names.INJECT_VALUE}"
-    settings.watching.label_selectors["", "v1", "configmaps"] = f"{names.MANAGED_LABEL}=true"
     settings.networking.connect_timeout = 10
     settings.networking.request_timeout = 30
     settings.networking.error_backoffs = Backoffs()
@@ -59,7 +58,7 @@ def operator_settings() -> kopf.OperatorSettings:
 
 
 def register(registry: kopf.OperatorRegistry, report: Report, login: Callable[[], Awaitable[Connection]]) -> None:
-    """Register the handlers: three watches as triggers and the login."""
+    """Register the handlers: two watches as triggers and the login."""
     logins = itertools.count()
 
     async def authenticate(**_: Any) -> kopf.ConnectionInfo:
@@ -76,13 +75,9 @@ def register(registry: kopf.OperatorRegistry, report: Report, login: Callable[[]
     async def on_pod(event: kopf.RawEvent, **_: Any) -> None:
         report(pod_change(dict(event["object"])), event["type"] == "DELETED")
 
-    async def on_config_map(event: kopf.RawEvent, **_: Any) -> None:
-        report(config_map_change(dict(event["object"])), event["type"] == "DELETED")
-
     kopf.on.login(registry=registry, id="credentials")(authenticate)
     kopf.on.event(GROUP, VERSION, PLURAL, registry=registry, id="policies")(on_policy)
     kopf.on.event("", "v1", "pods", registry=registry, id="pods")(on_pod)
-    kopf.on.event("", "v1", "configmaps", registry=registry, id="configmaps")(on_config_map)
 
 
 def _connection_info(connection: Connection, now: datetime.datetime) -> kopf.ConnectionInfo:

@@ -20,7 +20,7 @@ from postern_operator.controller.reconcile import Reconciler
 from postern_operator.controller.recorder import Recorder
 from postern_operator.controller.sidecars import Sidecars
 from postern_operator.controller.triggers import Change
-from postern_operator.controller.watching import watch
+from postern_operator.controller.watching import keep_watching
 from postern_operator.errors import SettingsError
 from postern_operator.health import Heartbeat, health_app
 from postern_operator.logs import configure_logs
@@ -102,7 +102,7 @@ async def _serve(parts: _Parts, stop: asyncio.Event) -> None:
         background = [tasks.create_task(part) for part in endless]
         # Once the policies were listed, the CRD exists: kopf looks for it only once.
         if await is_first(loops.first_sweep, stop):
-            await watch(parts.registry, operator_settings(), stop=stop)
+            await keep_watching(parts.registry, operator_settings(), stop=stop)
         # Every pass can be broken off anywhere and is simply done again by the next controller.
         for task in background:
             task.cancel()

@@ -8,7 +8,7 @@ import msgspec
 
 from postern_operator import names
 from postern_operator.cluster import Cluster
-from postern_operator.controller.triggers import Change, Key, config_map_change, pod_change, policy_change
+from postern_operator.controller.triggers import Change, Key, pod_change, policy_change
 
 __all__ = ["Observed", "Snapshot", "read_live", "read_snapshot"]
 
@@ -67,7 +67,6 @@ async def read_snapshot(cluster: Cluster) -> Snapshot:
         snapshot.changes.append(policy_change(policy))
     async for config_map in cluster.list_managed_config_maps():
         snapshot.config_maps[_key(config_map)] = msgspec.json.encode(config_map)
-        snapshot.changes.append(config_map_change(config_map))
     async for workload in cluster.list_workloads():
         snapshot.workloads[_policy_key(workload)].append(msgspec.json.encode(workload))
     async for pod in cluster.list_pods():

@@ -5,7 +5,7 @@ from typing import Any
 
 from postern_operator import names
 
-__all__ = ["Change", "Key", "Triggers", "config_map_change", "pod_change", "policy_change"]
+__all__ = ["Change", "Key", "Triggers", "pod_change", "policy_change"]
 
 Object = dict[str, Any]
 Key = tuple[str, str]
@@ -28,14 +28,6 @@ def pod_change(pod: Object) -> Change:
     ready = [c.get("status") for c in status.get("conditions") or [] if c.get("type") == "Ready"]
     started = [(c.get("ready"), c.get("restartCount")) for c in status.get("initContainerStatuses") or []]
     matters = (name, metadata.get("deletionTimestamp"), status.get("phase"), status.get("podIP"), *ready, *started)
-    return metadata["uid"], (metadata["namespace"], name) if name else None, hash(matters)
-
-
-def config_map_change(config_map: Object) -> Change:
-    """Give what matters of a ConfigMap that we wrote: its content, so that whoever spoils it is undone at once."""
-    metadata = config_map["metadata"]
-    name = (metadata.get("labels") or {}).get(names.POLICY_LABEL)
-    matters = ((config_map.get("data") or {}).get(names.CONFIG_FILE), metadata.get("deletionTimestamp"))
     return metadata["uid"], (metadata["namespace"], name) if name else None, hash(matters)
 
 

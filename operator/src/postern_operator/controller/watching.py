@@ -4,18 +4,45 @@ import asyncio
 import threading
 
 import kopf
+import structlog
 
 from postern_operator.errors import PosternError
 from postern_operator.serving import is_first
 
-__all__ = ["WatchEnded", "watch"]
+__all__ = ["WatchEnded", "keep_watching", "watch"]
 
 _STOP_TIMEOUT_S = 12.0
 _POLL_S = 0.1
+_CALM_S = 60.0
+"""After so long without a failure the next one counts as the first."""
+_FAILURES = 3
+"""So many in a row are borne; then the process ends, and Kubernetes starts it anew."""
+_LOG = structlog.stdlib.get_logger("postern.controller")
 
 
 class WatchEnded(PosternError):
     """Raised when kopf ended without being asked to; the process should start anew."""
+
+
+async def keep_watching(
+    registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, *, stop: asyncio.Event
+) -> None:
+    """Run kopf until ``stop``, anew when it ends by itself. Raises WatchEnded when it fails again and again.
+
+    kopf closes its session to log in anew, after a 401 say; a request of another watch may then fail for good.
+    """
+    failures = 0
+    while True:
+        began = asyncio.get_running_loop().time()
+        try:
+            await watch(registry, settings, stop=stop)
+        except WatchEnded as error:
+            failures = failures + 1 if asyncio.get_running_loop().time() - began < _CALM_S else 1
+            if failures > _FAILURES:
+                raise
+            _LOG.warning("watching starts anew", cause=str(error))
+        else:
+            return
 
 
 async def watch(registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, *, stop: asyncio.Event) -> None:
