@@ -131,6 +131,19 @@ async def test_changed_policy_reaches_the_config_map_and_nudges_the_pod_once(
     assert condition(server, "Ready")[0] == "True"
 
 
+async def test_policy_changed_forth_and_back_nudges_again_while_the_other_file_may_be_on_its_way(
+    server: FakeApiServer, sidecar: FakeSidecar, one_pass: Pass
+) -> None:
+    await converge(server, sidecar, one_pass)
+    good = config_hash(server)
+    spec = stored(server, POLICY)["spec"]
+    server.put(POLICY, stored(server, POLICY) | {"spec": policy(scopes={"required": ["read"]})["spec"]})
+    await one_pass()
+    server.put(POLICY, stored(server, POLICY) | {"spec": spec})
+    await one_pass()
+    assert stored(server, POD)["metadata"]["annotations"][names.CONFIG_ANNOTATION] == good
+
+
 async def test_hash_that_no_sidecar_reports_is_never_called_enforced(
     server: FakeApiServer, sidecar: FakeSidecar, one_pass: Pass
 ) -> None:

@@ -86,7 +86,10 @@ class Reconciler:
         for pod in pods:
             report = reports.get(pod["metadata"]["uid"])
             told = (pod["metadata"].get("annotations") or {}).get(names.CONFIG_ANNOTATION)
-            if report is None or report.get("configHash") == wanted or told == wanted:
+            if report is None or told == wanted:
+                continue
+            # After a nudge for another hash that one may still be on its way, whatever the sidecar reports now.
+            if told is None and report.get("configHash") == wanted:
                 continue
             try:
                 await self.cluster.nudge_pod(pod, wanted)
