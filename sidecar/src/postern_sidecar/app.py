@@ -125,7 +125,7 @@ class GuardedApp:
             return
         try:
             await self._answer(scope, receive, send)
-        except Exception:
+        except Exception:  # told in our own log format, then left to the ASGI server, which answers 500 or cuts off
             _log.exception("request failed")
             raise
 

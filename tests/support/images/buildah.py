@@ -77,6 +77,7 @@ def _uv_settings(work: Path) -> Path:
 def _volumes(work: Path) -> list[str]:
     wheels = cache_root() / "uv"
     wheels.mkdir(parents=True, exist_ok=True)
+    # Paths inside the image being built, where its root user has uv's cache and settings.
     volumes = [f"--volume={wheels}:/root/.cache/uv", f"--volume={_uv_settings(work)}:/etc/uv/uv.toml:ro"]
     if CA_FILE.exists():
         volumes.append(f"--volume={CA_FILE}:{CA_FILE}:ro")
