@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from postern_crds.v1alpha1 import KIND
+from postern_operator import names
 from postern_operator.cluster import Cluster
 from postern_operator.cluster.transport import Call, Transport
 from tests.charts.rendering import NAMESPACE, Helm, Object, one, variables
@@ -16,12 +17,18 @@ Right = tuple[str, str, str]
 POLICY = {"apiVersion": "postern.dev/v1alpha1", "metadata": {"namespace": "a", "name": "p", "uid": "u"}}
 POD = {"metadata": {"namespace": "a", "name": "p", "uid": "u"}}
 CONFIG_MAP = {"metadata": {"namespace": "a", "name": "postern-p"}}
+OWN_SECRETS = ("postern-webhook-certificate", names.MASTER_KEYS_SECRET)
 OPTIONS = {"metadata": {"name": "postern", "resourceVersion": "1"}}
 
 
 async def _apply_all_templates(cluster: Cluster) -> None:
     for kind in ("Deployment", "StatefulSet", "DaemonSet"):
         await cluster.apply_template({"kind": kind, "metadata": {"namespace": "a", "name": "w", "uid": "u"}})
+
+
+async def _read_own_secrets(cluster: Cluster) -> None:
+    for name in OWN_SECRETS:
+        await cluster.get_secret(NAMESPACE, name)
 
 
 async def _create_and_update_secret(cluster: Cluster) -> None:
@@ -39,11 +46,13 @@ CALLS: dict[str, Callable[[Cluster], Awaitable[object] | AsyncIterator[object]]]
     "list_pods": lambda c: c.list_pods(),
     "list_managed_config_maps": lambda c: c.list_managed_config_maps(),
     "apply_config_map": lambda c: c.apply_config_map(CONFIG_MAP),
+    "apply_secret": lambda c: c.apply_secret(CONFIG_MAP),
+    "delete_secret": lambda c: c.delete_secret("a", "postern-p-keys"),
     "apply_template": _apply_all_templates,
     "patch_status": lambda c: c.patch_status(POLICY, {}),
     "nudge_pod": lambda c: c.nudge_pod(POD, "hash"),
     "create_event": lambda c: c.create_event(POD),
-    "get_secret": lambda c: c.get_secret(NAMESPACE, "postern-webhook-certificate"),
+    "get_secret": _read_own_secrets,
     "write_secret": _create_and_update_secret,
     "get_webhook_configuration": lambda c: c.get_webhook_configuration("postern"),
     "patch_ca_bundle": lambda c: c.patch_ca_bundle(OPTIONS, ["pods.postern.dev"], ""),
@@ -52,7 +61,9 @@ CALLS: dict[str, Callable[[Cluster], Awaitable[object] | AsyncIterator[object]]]
 
 WEBHOOK_CALLS = {"get_policy", "get_namespace"}
 CONTROLLER_CALLS = set(CALLS) - {"get_namespace"}
-CERTIFICATE_CALLS = {"get_secret", "write_secret", "get_webhook_configuration", "patch_ca_bundle"}
+CERTIFICATE_CALLS = {"get_webhook_configuration", "patch_ca_bundle"}
+CERTIFICATE_RIGHTS: set[Right] = {("", "secrets", "update")}
+"""With which a Secret is renewed; the first master key is created and then only read."""
 WATCHES: set[Right] = {
     (group, resource, verb)
     for group, resource in (("postern.dev", "mcpauthpolicies"), ("", "pods"))
@@ -83,8 +94,9 @@ def _rights_of(call: Call) -> set[Right]:
         "GET": ["get" if len(rest) > 1 else "list"],
         "POST": ["create"],
         "PUT": ["update"],
-        # Server-side apply creates what is not there; only ConfigMaps may be missing.
-        "PATCH": ["patch", "create"] if resource == "configmaps" else ["patch"],
+        # Server-side apply creates what is not there; only ConfigMaps and key Secrets may be missing.
+        "PATCH": ["patch", "create"] if resource in ("configmaps", "secrets") else ["patch"],
+        "DELETE": ["delete"],
     }
     return {(group, resource, verb) for verb in verbs[call.method]}
 
@@ -136,9 +148,11 @@ async def test_webhook_has_the_rights_of_its_calls_and_no_others(objects: list[O
         ),
     ],
 )
-async def test_without_own_certificates_there_are_no_rights_on_secrets(helm: Helm, settings: list[str]) -> None:
-    given = _given(helm.objects(*settings), "controller")
-    assert given == await _needed(CONTROLLER_CALLS - CERTIFICATE_CALLS) | WATCHES
+async def test_without_own_certificates_no_secret_but_the_master_keys_is_read(helm: Helm, settings: list[str]) -> None:
+    objects = helm.objects(*settings)
+    needed = await _needed(CONTROLLER_CALLS - CERTIFICATE_CALLS) - CERTIFICATE_RIGHTS
+    assert _given(objects, "controller") == needed | WATCHES
+    assert _readable_secrets(objects) == {names.MASTER_KEYS_SECRET}
 
 
 def test_no_rule_has_a_wildcard(objects: list[Object]) -> None:
@@ -146,13 +160,29 @@ def test_no_rule_has_a_wildcard(objects: list[Object]) -> None:
         assert not [right for right in _given(objects, role) if "*" in right]
 
 
+def _secret_rules(objects: list[Object]) -> list[tuple[Object, Object]]:
+    """Every rule on Secrets, with the role that it is in."""
+    roles = [o for o in objects if o["kind"] in ("ClusterRole", "Role")]
+    return [(role, rule) for role in roles for rule in role["rules"] if "secrets" in rule["resources"]]
+
+
+def _readable_secrets(objects: list[Object]) -> set[str]:
+    found: set[str] = set()
+    for role, rule in _secret_rules(objects):
+        if {"get", "list", "watch"} & set(rule["verbs"]):
+            assert (role["kind"], role["metadata"]["namespace"]) == ("Role", NAMESPACE)
+            found |= set(rule["resourceNames"])
+    return found
+
+
 def test_secrets_are_read_in_the_own_namespace_by_name_alone(objects: list[Object]) -> None:
-    for o in objects:
-        for rule in o["rules"] if o["kind"] in ("ClusterRole", "Role") else ():
-            if "secrets" in rule["resources"] and rule["verbs"] != ["create"]:
-                assert (o["kind"], o["metadata"]["namespace"]) == ("Role", NAMESPACE)
-                secret = variables(one(objects, "Deployment", "postern-controller"))["POSTERN_CERTIFICATE_SECRET"]
-                assert rule["resourceNames"] == [secret]
+    certificate = variables(one(objects, "Deployment", "postern-controller"))["POSTERN_CERTIFICATE_SECRET"]
+    assert _readable_secrets(objects) == {certificate, names.MASTER_KEYS_SECRET}
+
+
+def test_secrets_of_tenants_can_be_written_and_deleted_but_never_read(objects: list[Object]) -> None:
+    rights = [rule["verbs"] for role, rule in _secret_rules(objects) if role["kind"] == "ClusterRole"]
+    assert rights == [["create", "patch", "delete"]]
 
 
 def test_only_the_own_webhook_configuration_can_be_changed(objects: list[Object]) -> None:

@@ -44,6 +44,7 @@ def test_defaults_are_shown(crd: Kube, namespace: Kube) -> None:
         "audience": "Required",
         "algorithms": ["RS256", "PS256", "ES256", "EdDSA"],
         "leewaySeconds": 30,
+        "cacheSeconds": 60,
     }
     assert spec["capture"] == {"mode": "Redirect"}
     assert spec["claims"]["scopes"] == ["scope", "scp"]

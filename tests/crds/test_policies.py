@@ -38,6 +38,29 @@ def test_a_bad_policy_is_refused(path: Path) -> None:
     assert all(f.path for f in found), "every fault says where"
 
 
+@pytest.mark.parametrize("path", REFUSED, ids=lambda p: p.stem)
+def test_refusal_of_a_rule_says_here_what_the_api_server_says(path: Path) -> None:
+    expected = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# refused: ").lower()
+    is_of_a_rule = any(expected in rule.message.lower() for rule in RULES)
+
+    said = any(expected in fault.message.lower() for fault in faults(_load(path)))
+
+    assert said or not is_of_a_rule
+
+
+@pytest.mark.parametrize("has_proxy", [True, False])
+@pytest.mark.parametrize("mode", ["Direct", "Proxy"])
+@pytest.mark.parametrize("path", ACCEPTED, ids=lambda p: p.stem)
+def test_proxy_belongs_to_its_mode_whatever_else_does_not_fit(path: Path, mode: str, has_proxy: bool) -> None:
+    policy = _load(path)
+    proxy = {"client": {"id": "x", "secretRef": {"name": "x"}}, **policy["spec"].pop("proxy", {})}
+    policy["spec"] |= {"mode": mode, **({"proxy": proxy} if has_proxy else {})}
+
+    told = any(fault.message.startswith("proxy belongs to mode: Proxy") for fault in faults(policy))
+
+    assert told == ((mode == "Proxy") != has_proxy)
+
+
 def test_each_rule_that_judges_a_value_refuses_a_fixture() -> None:
     said = {fault.message for path in REFUSED for fault in faults(_load(path))}
 

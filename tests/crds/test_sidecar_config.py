@@ -6,55 +6,11 @@ import msgspec
 import pytest
 
 from postern_crds import sidecar_config as sc
+from tests.support.policies import make_config, make_proxy_config
 
 
 def _config() -> sc.SidecarConfig:
-    return sc.seal(
-        sc.SidecarConfig(
-            schema_version=sc.SCHEMA_VERSION,
-            hash="",
-            policy=sc.PolicyRef(namespace="team-a", name="weather", uid="u", generation=3),
-            mode="Direct",
-            resource=sc.ResourceConfig(
-                url="https://mcp.example.com/mcp",
-                metadata_url="https://mcp.example.com/.well-known/oauth-protected-resource/mcp",
-                path="/mcp",
-                prefix="",
-                name="",
-                documentation="",
-            ),
-            server=sc.ServerConfig(path="/mcp", public_paths=(), host=None, allowed_hosts=(), allowed_origins=()),
-            issuer=sc.IssuerConfig(
-                provider="custom",
-                issuer="https://i.example.com",
-                metadata_urls=("https://i.example.com/.well-known/oauth-authorization-server",),
-                jwks_uri=None,
-                private_ca=False,
-            ),
-            verification=sc.VerificationConfig(
-                audiences=("https://mcp.example.com/mcp",),
-                audience_required=True,
-                algorithms=("RS256",),
-                leeway_s=30,
-                required_scopes=(),
-                supported_scopes=(),
-            ),
-            claims=sc.ClaimTable(
-                user_id=("sub",),
-                email=("email",),
-                name=("name",),
-                username=("username",),
-                nickname=("nickname",),
-                picture=("picture",),
-                roles=("roles",),
-                permissions=("permissions",),
-                organization_id=("org_id",),
-                scopes=("scope",),
-            ),
-            forward=sc.ForwardConfig(identity_headers=True, claims=()),
-            log=sc.LogConfig(level="info", audit=True),
-        )
-    )
+    return make_config(policy={"uid": "u", "generation": 3})
 
 
 def _swap(old: str, new: str) -> Callable[[str], str]:
@@ -67,6 +23,13 @@ def test_a_file_reads_back_as_it_was_written() -> None:
     assert sc.decode(sc.encode(config).encode()) == config
 
 
+def test_mode_proxy_without_its_part_is_refused() -> None:
+    text = sc.encode(sc.seal(msgspec.structs.replace(make_proxy_config(), proxy=None)))
+
+    with pytest.raises(ValueError, match=r"\$\.proxy"):
+        sc.decode(text.encode())
+
+
 def test_the_hash_does_not_depend_on_the_generation() -> None:
     config = _config()
     later = msgspec.structs.replace(config, policy=msgspec.structs.replace(config.policy, generation=9))
@@ -77,7 +40,7 @@ def test_the_hash_does_not_depend_on_the_generation() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param(_swap('"schemaVersion": 1', '"schemaVersion": 2'), "schemaVersion 2", id="newer"),
+        pytest.param(_swap('"schemaVersion": 2', '"schemaVersion": 3'), "schemaVersion 3", id="newer"),
         pytest.param(_swap('"audienceRequired": true', '"audienceRequired": false'), "hash", id="edited"),
         pytest.param(_swap('"mode": "Direct"', '"mode": "Direct", "extra": 1'), "extra", id="unknown"),
         pytest.param(lambda t: t[: len(t) // 2], "truncated", id="torn"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from postern_crds import key_ring
 from postern_crds.sidecar_config import decode
 from postern_operator.cli import main
 from tests.operator.pod.samples import make_pod, make_policy, make_workload, merged
@@ -46,6 +47,78 @@ def test_render_says_that_a_ca_bundle_is_missing(tmp_path: Path, capsys: pytest.
     assert main(["render", source, "--output", str(tmp_path)]) == 0
 
     assert f"{tmp_path / 'ca.crt'} beside policy.json" in capsys.readouterr().err
+
+
+@pytest.fixture
+def proxy_policy(tmp_path: Path) -> str:
+    client = {"id": "postern", "secretRef": {"name": "weather-client"}}
+    return _write(tmp_path / "proxy.yaml", make_policy(mode="Proxy", proxy={"client": client}))
+
+
+def test_render_of_mode_proxy_makes_a_key_ring_for_its_owner_alone(
+    proxy_policy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+
+    assert main(["render", proxy_policy, "--output", str(first)]) == 0
+    assert main(["render", proxy_policy, "--output", str(second)]) == 0
+
+    ring = key_ring.decode((first / "keys.json").read_bytes())
+    assert [(len(key.secret_bytes()), key.not_before) for key in ring.keys] == [(32, 0)]
+    assert (first / "keys.json").stat().st_mode & 0o777 == 0o600
+    assert (first / "keys.json").read_bytes() != (second / "keys.json").read_bytes(), "each is random"
+    assert f"{first / 'client-secret'} beside policy.json" in capsys.readouterr().err
+
+
+def test_render_again_keeps_the_key_ring_and_asks_for_no_secret_that_is_there(
+    proxy_policy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["render", proxy_policy, "--output", str(tmp_path)]) == 0
+    keys = (tmp_path / "keys.json").read_bytes()
+    (tmp_path / "client-secret").write_text("s3cret")
+    capsys.readouterr()
+
+    assert main(["render", proxy_policy, "--output", str(tmp_path)]) == 0
+
+    assert (tmp_path / "keys.json").read_bytes() == keys
+    assert capsys.readouterr() == ("", "")
+
+
+def test_render_does_not_replace_a_key_ring_that_it_cannot_read(
+    proxy_policy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "keys.json").write_text("{}")
+
+    assert main(["render", proxy_policy, "--output", str(tmp_path)]) == 1
+
+    assert "is no key ring" in capsys.readouterr().err
+    assert (tmp_path / "keys.json").read_text() == "{}"
+
+
+def test_render_of_mode_proxy_prints_no_key(proxy_policy: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", proxy_policy]) == 0
+
+    printed = capsys.readouterr()
+    assert decode(printed.out.encode()).mode == "Proxy"
+    assert printed.err == ""
+
+
+def test_render_of_mode_direct_makes_no_key_ring(policy: str, tmp_path: Path) -> None:
+    assert main(["render", policy, "--output", str(tmp_path / "out")]) == 0
+
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["policy.json"]
+
+
+def test_render_says_that_a_secret_for_introspection_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    introspection = {"clientID": "checker", "secretRef": {"name": "checker"}}
+    verification = {"kind": "Introspection", "introspection": introspection}
+    source = _write(tmp_path / "p.yaml", make_policy(verification=verification))
+
+    assert main(["render", source, "--output", str(tmp_path)]) == 0
+
+    assert f"{tmp_path / 'introspection-secret'} beside policy.json" in capsys.readouterr().err
 
 
 def test_render_that_cannot_write_fails_with_one_line(

@@ -1,7 +1,8 @@
 """A Kubernetes API server in the test's own process, on a real socket, with faults on demand.
 
-It knows what the operator uses: get, list in pages, watch, create, update, the four kinds of patches, subresources,
-uid and resourceVersion preconditions, label selectors and discovery. It validates nothing and defaults nothing.
+It knows what the operator uses: get, list in pages, watch, create, update, delete, the four kinds of patches,
+subresources, uid and resourceVersion preconditions, label selectors and discovery. Of server-side apply it knows that a
+manager's fields go when it applies them no more. It validates nothing and defaults nothing.
 """
 
 import asyncio
@@ -121,6 +122,8 @@ class FakeApiServer:
     compacted: int = 0
     """Watches from before this version are answered with 410."""
     _version: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1000))
+    _applied: dict[tuple[str, str], Object] = field(default_factory=dict)
+    """By path and field manager: the body that was applied last."""
     _log: list[tuple[int, str, str, Object]] = field(default_factory=list)
     _closing: bool = False
 
@@ -214,6 +217,10 @@ class FakeApiServer:
                 return self.put(request.path, request.body)
             case "PATCH":
                 return self._patch(at, request)
+            case "DELETE":
+                self._existing(at)
+                self.delete(request.path)
+                return {"kind": "Status", "status": "Success"}
         raise Refusal(405, "not allowed")
 
     def _existing(self, at: Where) -> Object:
@@ -241,12 +248,17 @@ class FakeApiServer:
         path = "/" + request.path.strip("/").removesuffix(f"/{at.subresource}") if at.subresource else request.path
         if kind == "apply" and "fieldManager" not in request.query:
             raise Refusal(400, "fieldManager is required for apply")
+        before: Object = {}
+        if kind == "apply":
+            applied = (request.path, request.query["fieldManager"])
+            before, self._applied[applied] = self._applied.get(applied, {}), request.body
         if kind == "apply" and not at.subresource and self.get(path) is None:
             if "uid" in request.body["metadata"]:
                 raise Refusal(409, "uid differs: the object does not exist")
             return self.put(path, request.body)
         old = self._existing(at)
         self._check(old, request.body.get("metadata", {}))
+        old = _released(old, before, request.body)
         new = _merged(old, request.body, by_name=kind == "strategic")
         if kind == "apply" and at.subresource == "status":
             new = old | {"status": request.body["status"]}
@@ -332,6 +344,14 @@ def _merged(old: Any, change: Any, *, by_name: bool) -> Any:
         changes = {item["name"]: item for item in change}
         return [_merged(item, changes.get(item["name"], {}), by_name=True) for item in old]
     return copy.deepcopy(change)
+
+
+def _released(value: Any, before: Any, now: Any) -> Any:
+    """Drop the members that were applied before and are applied no more."""
+    if not (isinstance(value, dict) and isinstance(before, dict) and isinstance(now, dict)):
+        return value
+    kept = {key: member for key, member in value.items() if key in now or key not in before}
+    return {key: _released(member, before.get(key), now.get(key)) for key, member in kept.items()}
 
 
 @contextlib.asynccontextmanager

@@ -13,14 +13,21 @@ from msgspec import Struct
 __all__ = [
     "SCHEMA_VERSION",
     "ClaimTable",
+    "ClientConfig",
+    "EndpointsConfig",
     "ForwardConfig",
     "HeaderClaim",
     "IssuerConfig",
     "LogConfig",
+    "Parameter",
     "PolicyRef",
+    "ProxyConfig",
+    "RegistrationConfig",
+    "RemoteVerification",
     "ResourceConfig",
     "ServerConfig",
     "SidecarConfig",
+    "UpstreamConfig",
     "VerificationConfig",
     "config_hash",
     "decode",
@@ -28,7 +35,7 @@ __all__ = [
     "seal",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class _Model(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -73,23 +80,58 @@ class ServerConfig(_Model, frozen=True):
     allowed_origins: tuple[str, ...]
 
 
+class EndpointsConfig(_Model, frozen=True):
+    """Locations at the identity provider; None: from its metadata."""
+
+    authorization: str | None
+    token: str | None
+    userinfo: str | None
+    introspection: str | None
+    """RFC 7662."""
+    revocation: str | None
+    """RFC 7009."""
+
+
 class IssuerConfig(_Model, frozen=True):
-    """The authorization server that clients are sent to (mode Direct)."""
+    """The identity provider: clients are sent to it (mode Direct), or we are its client (mode Proxy)."""
 
     provider: str
     """Preset, for logs and advice."""
     issuer: str
+    other_issuers: tuple[str, ...]
+    """Further values of iss that are this issuer's as well, byte for byte (Entra's tokens of version 1)."""
     metadata_urls: tuple[str, ...]
-    """Where its metadata may be, in the order to try (RFC 8414 inserted, OIDC inserted, OIDC appended)."""
+    """Where its metadata may be, in the order to try (RFC 8414 inserted, OIDC inserted, OIDC appended). Empty: it has
+    none, and the endpoints that it has are all named here."""
     jwks_uri: str | None
     """None: from the metadata."""
+    endpoints: EndpointsConfig
     private_ca: bool
     """Whether ca.crt must be present beside this file; while it is not, verification is unavailable."""
 
 
-class VerificationConfig(_Model, frozen=True):
-    """How a token is verified."""
+class RemoteVerification(_Model, frozen=True):
+    """How a token that only the identity provider can read is verified."""
 
+    kind: Literal["Introspection", "Userinfo", "Tokeninfo", "AppToken"]
+    """Introspection: RFC 7662, bound by aud or client_id. Userinfo: OpenID Connect Core section 5.3, bound to nobody.
+    Tokeninfo: Google's, bound by aud to our client. AppToken: GitHub's check of a token of our application."""
+    url: str | None
+    """Where to ask. None: IssuerConfig.endpoints, then the metadata. ``{client_id}`` in it is our client id."""
+    client_id: str
+    """With what we authenticate there and what the token must be for; empty: Userinfo needs none."""
+    secret_file: str
+    """File beside this one with the client's secret; empty: none is sent."""
+    auth_method: Literal["client_secret_basic", "client_secret_post", "none"]
+    cache_s: int
+    """How long an answer is trusted, never beyond the token's exp."""
+
+
+class VerificationConfig(_Model, frozen=True):
+    """How an access token of the identity provider is verified."""
+
+    remote: RemoteVerification | None
+    """None: it is a JWT and verified here."""
     audiences: tuple[str, ...]
     """aud must name one of them; empty only with audience_required false."""
     audience_required: bool
@@ -127,6 +169,82 @@ class ForwardConfig(_Model, frozen=True):
 
     identity_headers: bool
     claims: tuple[HeaderClaim, ...]
+    access_token: Literal["Strip", "Upstream", "AsReceived"]
+    """What the server gets as Authorization. Upstream: the identity provider's access token (mode Proxy)."""
+
+
+class Parameter(_Model, frozen=True):
+    """A parameter of a request."""
+
+    name: str
+    value: str
+
+
+class UpstreamConfig(_Model, frozen=True):
+    """Ourselves as a client of the identity provider (mode Proxy)."""
+
+    client_id: str
+    auth_method: Literal["client_secret_basic", "client_secret_post", "none"]
+    """With a method that needs one, the secret is in the file ``client-secret`` beside this one; while that is absent,
+    logins are unavailable."""
+    redirect_uri: str
+    """Our callback, as it must be entered at the identity provider."""
+    openid: bool
+    """Whether the exchange must give an ID token, which is then validated."""
+    scopes: tuple[str, ...]
+    """Asked for at each login, besides those that the client asks for."""
+    scope_prefix: str
+    """Put before each scope of ours on the way out, removed on the way in; not for those of OpenID Connect and full URIs
+    (Entra). Empty: none."""
+    offline_scope: str
+    """Asked for in addition when refresh tokens are handed out, such as offline_access; empty: none is needed."""
+    authorize_params: tuple[Parameter, ...]
+    sends_resource: bool
+    """Whether it understands resource (RFC 8707); many refuse it."""
+    exchange_scope: bool
+    """Whether scope is repeated at the token endpoint."""
+    userinfo: bool
+    """Whether the claims of userinfo are added to a token's at the exchange."""
+    userinfo_url: str | None
+    """None: IssuerConfig.endpoints, then the metadata."""
+
+
+class RegistrationConfig(_Model, frozen=True):
+    """Who may become a client (mode Proxy)."""
+
+    dynamic: bool
+    """RFC 7591."""
+    metadata_documents: bool
+    """Client ID metadata documents: the client_id is a URL."""
+    allowed_hosts: tuple[str, ...]
+    """Hosts of redirect URIs that are not loopback; '*.example.com' means every host below. Empty: all."""
+    redirect_uris: tuple[str, ...]
+    """Exact redirect URIs that any client may register besides."""
+
+
+class ClientConfig(_Model, frozen=True):
+    """A public client that is registered in the policy."""
+
+    id: str
+    name: str
+    redirect_uris: tuple[str, ...]
+
+
+class ProxyConfig(_Model, frozen=True):
+    """Postern as the authorization server that clients see (mode Proxy)."""
+
+    issuer: str
+    """Our name: origin and prefix of the resource, no slash at the end. Endpoints are ``<issuer>/authorize``, ``/consent``,
+    ``/token``, ``/register``, ``/revoke``."""
+    callback_path: str
+    """Public path of our redirect URI, prefix included."""
+    upstream: UpstreamConfig
+    registration: RegistrationConfig
+    clients: tuple[ClientConfig, ...]
+    grant_types: tuple[Literal["authorization_code", "refresh_token"], ...]
+    token_mode: Literal["Sealed", "Passthrough"]
+    access_token_ttl_s: int
+    consent: Literal["Always", "Remember"]
 
 
 class LogConfig(_Model, frozen=True):
@@ -143,10 +261,12 @@ class SidecarConfig(_Model, frozen=True):
     hash: str
     """config_hash() of the rest; reported by the sidecar as proof of what it enforces."""
     policy: PolicyRef
-    mode: Literal["Direct"]
+    mode: Literal["Direct", "Proxy"]
     resource: ResourceConfig
     server: ServerConfig
     issuer: IssuerConfig
+    proxy: ProxyConfig | None
+    """None in mode Direct."""
     verification: VerificationConfig
     claims: ClaimTable
     forward: ForwardConfig
@@ -191,6 +311,8 @@ def decode(text: bytes) -> SidecarConfig:
             "operator's release - at `$.schemaVersion`"
         )
     config = msgspec.json.decode(text, type=SidecarConfig)
+    if (config.mode == "Proxy") != (config.proxy is not None):
+        raise msgspec.ValidationError("must be there in mode Proxy and null otherwise - at `$.proxy`")
     if config.hash != config_hash(config):
         raise msgspec.ValidationError("the hash does not fit the content: the file is torn or was edited - at `$.hash`")
     return config

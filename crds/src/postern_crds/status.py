@@ -61,6 +61,9 @@ class PolicyStatus(Model, frozen=True):
     resource_metadata_url: Annotated[str, Meta(description="URL of the protected resource metadata (RFC 9728).")] = (
         field(name="resourceMetadataURL", default="")
     )
+    callback_url: Annotated[str, Meta(description="Redirect URI to enter at the identity provider (mode Proxy).")] = (
+        field(name="callbackURL", default="")
+    )
     routes: Annotated[list[str], Meta(description="Paths that an Ingress must send to the protected Service.")] = field(
         default_factory=list
     )

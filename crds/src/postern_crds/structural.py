@@ -46,15 +46,18 @@ def _plain(node: Schema, components: dict[str, Schema]) -> Schema:
     if "items" in node:
         out["items"] = _plain(node["items"], components)
     if isinstance(node.get("additionalProperties"), dict):
-        out["additionalProperties"] = _plain(node["additionalProperties"], components) | {
-            "pattern": _QUANTITY,
-            "maxLength": 32,
-        }
+        out["additionalProperties"] = _map_value(_plain(node["additionalProperties"], components))
     if "properties" in node:
         out["properties"] = {name: _plain(child, components) for name, child in node["properties"].items()}
         if node.get("required"):
             out["required"] = node["required"]
     return out
+
+
+def _map_value(schema: Schema) -> Schema:
+    """Give the schema of a map's values; those that may be numbers are quantities."""
+    is_quantity = schema.get("x-kubernetes-int-or-string", False)
+    return schema | ({"pattern": _QUANTITY, "maxLength": 32} if is_quantity else {})
 
 
 def _add_defaults(schema: Schema, model: type[Struct]) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from postern_crds.sidecar_config import encode
 from postern_crds.v1alpha1 import KIND
-from postern_operator import __version__, names, settings
+from postern_operator import __version__, local_files, names, settings
 from postern_operator.documents import POD_KINDS, InputError, pod_of, read
 from postern_operator.errors import SettingsError
 from postern_operator.pod.decision import Injected, Refused
@@ -52,7 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("webhook", help="serve admission requests (settings: POSTERN_… variables)")
     rendering = commands.add_parser("render", help="write the file that a sidecar reads; needs no cluster")
     rendering.add_argument("policy", metavar="POLICY.yaml", help="file with a McpAuthPolicy, - for stdin")
-    rendering.add_argument("--output", metavar="DIR", help="directory for policy.json; default: stdout")
+    rendering.add_argument(
+        "--output",
+        metavar="DIR",
+        help="directory for policy.json, and keys.json in mode Proxy; default: policy.json to stdout",
+    )
     injecting = commands.add_parser("inject", help="print the pod as the webhook returns it; needs no cluster")
     injecting.add_argument("policy", metavar="POLICY.yaml", help="file with a McpAuthPolicy, - for stdin")
     injecting.add_argument("pod", metavar="POD.yaml", help="file with a Pod or a workload, - for stdin")
@@ -82,15 +86,12 @@ def _render(source: str, output: str | None) -> int:
         return _OK
     directory = Path(output)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / names.CONFIG_FILE).write_text(encode(config), encoding="utf-8")
+        local_files.write(config, directory)
     except OSError as e:
         return _fail([f"{e.filename}: cannot be written: {e.strerror}"], _FAILED)
-    if config.issuer.private_ca:
-        sys.stderr.write(
-            f"spec.caBundle: put the PEM certificates as {directory / names.CA_FILE} beside {names.CONFIG_FILE}; the "
-            "sidecar answers 503 until they are there\n"
-        )
+    except ValueError as e:
+        return _fail([str(e)], _FAILED)
+    sys.stderr.writelines(f"{line}\n" for line in local_files.missing(config, directory))
     return _OK
 
 

@@ -12,7 +12,9 @@ SHAPE_ANNOTATION = f"{GROUP}/shape"
 INJECTED_ANNOTATION = f"{GROUP}/injected"
 """On a pod: what it was injected with. Status compares it; no admission decision ever reads it."""
 CONFIG_ANNOTATION = f"{GROUP}/config"
-"""On a pod: the wanted configuration hash; patching it makes the kubelet refresh the volume at once."""
+"""On a pod: version of the content that its volume should have; patching it makes the kubelet refresh it at once."""
+KEYS_ANNOTATION = f"{GROUP}/keys"
+"""On the ConfigMap: hash of the key ring that was last applied as a Secret, which nobody has to read for that."""
 MANAGED_LABEL = f"{GROUP}/managed"
 """On objects that the controller creates: 'true'."""
 POLICY_LABEL = f"{GROUP}/policy"
@@ -31,6 +33,9 @@ FIELD_MANAGER = "postern"
 STATUS_MANAGER = "postern-status"
 CERTIFICATE_MANAGER = "postern-certificates"
 
+MASTER_KEYS_SECRET = "postern-master-keys"  # noqa: S105 - a name
+"""In the operator's own namespace: the keys from which every policy's key ring is derived."""
+
 WORKLOAD_WEBHOOK_PATH = "/workloads"
 POD_WEBHOOK_PATH = "/pods"
 
@@ -38,3 +43,8 @@ POD_WEBHOOK_PATH = "/pods"
 def config_map_name(policy: str) -> str:
     """Give the name of the ConfigMap that holds a policy's rendered file."""
     return f"postern-{policy}"
+
+
+def keys_secret_name(policy: str) -> str:
+    """Give the name of the Secret that holds a policy's key ring (mode Proxy)."""
+    return f"postern-{policy}-keys"

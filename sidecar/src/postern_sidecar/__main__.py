@@ -9,13 +9,14 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 import uvloop
 from prometheus_client import generate_latest
 
-from postern_sidecar.app import Enforced, GuardedApp
+from postern_sidecar.app import GuardedApp
+from postern_sidecar.enforced import Enforced, FacadeDoor
 from postern_sidecar.errors import SettingsError
 from postern_sidecar.forward.asgi import Forwarder
 from postern_sidecar.forward.faults import Fault
@@ -23,16 +24,22 @@ from postern_sidecar.forward.headers import fixed_headers
 from postern_sidecar.forward.pool import UpstreamPool
 from postern_sidecar.gate.build import OwnNames, build
 from postern_sidecar.gate.gate import Gate
+from postern_sidecar.gate.upstream import Upstream, connect
 from postern_sidecar.health.app import create_health_app
 from postern_sidecar.health.probes import Probes, parse_probes
 from postern_sidecar.health.status import status_document, unready_reasons
 from postern_sidecar.logs import LogLevel, configure
-from postern_sidecar.metrics import TrafficMetrics, create_metrics
+from postern_sidecar.metrics import FacadeMetrics, TrafficMetrics, create_metrics
 from postern_sidecar.policy.live import Live
 from postern_sidecar.policy.load import ConfigFault, Loaded, judge, read
 from postern_sidecar.policy.watch import watch
 from postern_sidecar.serving import Servers, bind
 from postern_sidecar.settings import Address, Settings, read_settings
+from postern_sidecar.tokens.source import Source
+
+if TYPE_CHECKING:
+    # Not at run time: see _Sidecar._equip.
+    from postern_sidecar.proxy.equip import Lasting
 
 __all__ = ["main"]
 
@@ -49,7 +56,8 @@ class _Sidecar:
         self._metrics = create_metrics()
         self._traffic = TrafficMetrics(self._metrics.registry)
         self._pool = UpstreamPool(settings.upstream.host, settings.upstream.port)
-        self._gate: Gate | None = None
+        self._judged: tuple[Loaded, Gate] | None = None
+        self._lasting: Lasting | None = None
         self._live: Live[Enforced] = Live(self._enforce, on_change=self._note)
         health = create_health_app(self, probes, upstream_host=settings.upstream.host)
         self._servers = Servers(GuardedApp(self._live), health, drain_s=settings.drain_seconds)
@@ -71,6 +79,8 @@ class _Sidecar:
         finally:
             self._pool.close()
             await self._live.aclose()
+            if self._lasting is not None:
+                await self._lasting.aclose()
 
     def is_listening(self) -> bool:
         """Whether both ports are served."""
@@ -81,7 +91,7 @@ class _Sidecar:
         current = self._live.current
         return unready_reasons(
             has_policy=current is not None,
-            has_keys=current is not None and current.gate.ready(),
+            waits_for=current.gate.unready_reason() if current is not None else None,
             fault=self._degraded(),
             is_draining=self._servers.is_draining(),
         )
@@ -91,7 +101,7 @@ class _Sidecar:
         current = self._live.current
         return status_document(
             current.config if current else None,
-            current.gate.snapshot() if current else None,
+            current.snapshot() if current else None,
             degraded=self._degraded(),
             started_at=self._started_at,
         )
@@ -104,13 +114,31 @@ class _Sidecar:
         return str(self._live.fault) if self._live.fault is not None else None
 
     def _enforce(self, loaded: Loaded) -> Enforced:
-        config, upstream = loaded.config, self._settings.upstream
+        config, target = loaded.config, self._settings.upstream
         own = OwnNames(self._settings.pod_ips, self._settings.namespace)
-        gate = build(config, loaded.ca_pem, own, self._metrics, self._gate)
-        self._gate = gate
-        fixed = fixed_headers(config.resource.url, host=config.server.host, port=upstream.port)
+        previous = self._judged
+        upstream = connect(config, loaded.material, self._metrics, previous[1].upstream if previous else None)
+        source, facade = self._equip(loaded, upstream)
+        gate = build(config, own, self._metrics, upstream, source)
+        if previous is not None and _judges_alike(previous[0], loaded):
+            gate.adopt(previous[1])
+        self._judged = loaded, gate
+        fixed = fixed_headers(config.resource.url, host=config.server.host, port=target.port)
         forwarder = Forwarder(self._pool, host=fixed.host, count_fault=self._count_fault)
-        return Enforced(config, gate, forwarder, fixed)
+        return Enforced(config, gate, forwarder, fixed, facade)
+
+    def _equip(self, loaded: Loaded, upstream: Upstream) -> tuple[Source, FacadeDoor | None]:
+        """Give what reads the clients' access tokens, and in mode Proxy the authorization server."""
+        config = loaded.config
+        if config.proxy is None:
+            return upstream.tokens, None
+        # Loaded only now: templates and encryption would cost every sidecar in mode Direct start time and memory.
+        from postern_sidecar.proxy.equip import Lasting  # noqa: PLC0415
+
+        if self._lasting is None:
+            self._lasting = Lasting(FacadeMetrics(self._metrics.registry))
+        equipment = self._lasting.equip(config, config.proxy, loaded.material, upstream)
+        return equipment.source, equipment.server
 
     def _note(self, outcome: Loaded | ConfigFault) -> None:
         if isinstance(outcome, Loaded):
@@ -120,6 +148,12 @@ class _Sidecar:
 
     def _count_fault(self, fault: Fault) -> None:
         self._traffic.upstream_faults.labels(fault.value).inc()
+
+
+def _judges_alike(before: Loaded, now: Loaded) -> bool:
+    """Whether a token that one took is good to the other: only the secrets of our own client may differ."""
+    same_keys = before.material.ca_pem == now.material.ca_pem and before.material.ring == now.material.ring
+    return same_keys and before.config.hash == now.config.hash
 
 
 def main() -> None:

@@ -4,113 +4,34 @@ It asks the gate of the policy in force, then sends the gate's answer or has the
 itself.
 """
 
-import asyncio
 import json
 import secrets
 import time
 from collections.abc import MutableMapping
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
-from postern_crds.sidecar_config import SidecarConfig
-from postern_sidecar.forward.asgi import Forwarder, Order, send_answer
+from postern_sidecar.enforced import Enforced
+from postern_sidecar.forward.asgi import send_answer
 from postern_sidecar.forward.faults import UnsupportedRequest
 from postern_sidecar.forward.headers import (
-    Fixed,
     Headers,
-    request_headers,
-    request_length,
     sane_request_id,
     strip_whitespace,
 )
 from postern_sidecar.forward.upload import Receive, Send
 from postern_sidecar.gate.audit import record
-from postern_sidecar.gate.decision import Answer, Decision, Forward
-from postern_sidecar.gate.gate import IssuerHealth
+from postern_sidecar.gate.decision import Answer, FacadeCall
 from postern_sidecar.gate.request import RequestHead
 from postern_sidecar.policy.live import Live
-from postern_sidecar.tokens.identity_headers import is_identity_header
 
-__all__ = ["Decider", "Enforced", "GuardedApp"]
+__all__ = ["GuardedApp"]
 
 _CLOSE = (b"connection", b"close")
 _NO_POLICY_RETRY_S = 5
 
 _log = structlog.get_logger(__name__)
-
-
-class Decider(Protocol):
-    """What this module needs of a gate."""
-
-    async def decide(self, head: RequestHead, now: float) -> Decision:
-        """Decide one request; never raises."""
-
-    def snapshot(self) -> IssuerHealth:
-        """State of the identity provider."""
-
-    def ready(self) -> bool:
-        """Whether tokens can be verified."""
-
-    async def run(self) -> None:
-        """Background work until cancelled."""
-
-    async def aclose(self) -> None:
-        """Free connections."""
-
-
-class Enforced:
-    """One policy in force: its gate and its way to the server. Immutable, apart from knowing who still uses it."""
-
-    def __init__(self, config: SidecarConfig, gate: Decider, forwarder: Forwarder, fixed: Fixed) -> None:
-        self.config = config
-        self.gate = gate
-        self.forwarder = forwarder
-        self.fixed = fixed
-        self._deciding = 0
-        self._unused = asyncio.Event()
-
-    async def decide(self, head: RequestHead, now: float) -> Decision:
-        """Ask the gate."""
-        self._deciding += 1
-        self._unused.clear()
-        try:
-            return await self.gate.decide(head, now)
-        finally:
-            self._deciding -= 1
-            if not self._deciding:
-                self._unused.set()
-
-    async def run(self) -> None:
-        """Keep keys and metadata fresh."""
-        await self.gate.run()
-
-    async def aclose(self) -> None:
-        """Close the gate once the last decision that began under it is made."""
-        while self._deciding:
-            await self._unused.wait()
-        await self.gate.aclose()
-
-    def order(self, head: RequestHead, decision: Forward, request_id: bytes) -> Order:
-        """Compose what goes to the server. Raises UnsupportedRequest."""
-        received = list(head.headers)
-        principal = decision.principal
-        headers = request_headers(
-            received,
-            self.fixed,
-            peer=head.peer,
-            is_identity=lambda name: is_identity_header(name, self.config),
-            added=[(b"x-request-id", request_id), *(principal.headers if principal is not None else ())],
-        )
-        return Order(
-            method=head.method.encode("ascii"),
-            path=decision.target,
-            query=head.query,
-            headers=headers,
-            length=request_length(received),
-            has_length=any(name == b"content-length" for name, _ in received),
-            response_headers=list(decision.response_headers),
-        )
 
 
 class GuardedApp:
@@ -138,6 +59,9 @@ class GuardedApp:
         began = time.perf_counter()
         decision = await enforced.decide(head, time.time())
         request_id = sane_request_id(head.headers) or secrets.token_hex(16).encode()
+        if isinstance(decision, FacadeCall):
+            await _serve(enforced, decision, head, request_id.decode(), wire=(receive, send))
+            return
         record(
             head,
             decision,
@@ -154,6 +78,16 @@ class GuardedApp:
             await _send_refusal(send, error, is_head=head.method == "HEAD")
             return
         await enforced.forwarder.carry(order, receive, send)
+
+
+async def _serve(
+    enforced: Enforced, call: FacadeCall, head: RequestHead, request_id: str, *, wire: tuple[Receive, Send]
+) -> None:
+    receive, send = wire
+    try:
+        await enforced.serve(call, head, request_id, receive=receive, send=send)
+    except UnsupportedRequest as error:
+        await _send_refusal(send, error, is_head=head.method == "HEAD")
 
 
 def _head(scope: MutableMapping[str, Any]) -> RequestHead:

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from postern_sidecar.outcome import Outcome
 
-__all__ = ["Metrics", "TrafficMetrics", "create_metrics"]
+__all__ = ["FacadeMetrics", "Metrics", "TrafficMetrics", "create_metrics"]
 
 
 class Metrics:
@@ -75,3 +75,22 @@ class TrafficMetrics:
         )
         for result in ("loaded", "refused"):
             self.policy_loads.labels(result)
+
+
+class FacadeMetrics:
+    """What the authorization server of mode Proxy counts, on the registry of the same process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "postern_facade_requests",
+            "Requests to the endpoints of the authorization server by endpoint and event, mostly an OAuth error code.",
+            ("endpoint", "event"),
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "postern_facade_seconds",
+            "Time from the complete request to the answer, calls to the identity provider included.",
+            ("endpoint",),
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 10.0),
+            registry=registry,
+        )

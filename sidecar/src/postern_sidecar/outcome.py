@@ -4,7 +4,7 @@ Details of a refusal go to the log; callers only ever see the texts of the one t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -21,6 +21,8 @@ class Outcome(StrEnum):
     """A public path; the request goes to the server without a principal."""
     ANSWERED = "answered"
     """Discovery and CORS preflights, answered by the sidecar."""
+    FACADE = "facade"
+    """An endpoint of our authorization server (mode Proxy); its answer has an audit line of its own."""
     UNAUTHENTICATED = "unauthenticated"
     INVALID = "invalid"
     INSUFFICIENT = "insufficient"
@@ -52,6 +54,8 @@ class Reason(StrEnum):
     UNKNOWN_KEY = "unknown_key"
     BAD_SIGNATURE = "bad_signature"
     BAD_CLAIMS = "bad_claims"
+    UNKNOWN_SEAL = "unknown_seal"
+    INACTIVE = "inactive"
     EXPIRED = "expired"
     NOT_YET_VALID = "not_yet_valid"
     WRONG_ISSUER = "wrong_issuer"
@@ -60,6 +64,9 @@ class Reason(StrEnum):
     KEYS_UNAVAILABLE = "keys_unavailable"
     METADATA_UNAVAILABLE = "metadata_unavailable"
     CA_UNAVAILABLE = "ca_unavailable"
+    KEY_RING_UNAVAILABLE = "key_ring_unavailable"
+    CREDENTIALS_UNAVAILABLE = "credentials_unavailable"
+    VERIFICATION_UNAVAILABLE = "verification_unavailable"
     INTERNAL = "internal"
 
 
@@ -91,7 +98,7 @@ _VERDICTS: Mapping[Reason, Verdict] = MappingProxyType(
     {
         Reason.SERVED: Verdict(Outcome.ANSWERED, 200, None, "Served."),
         Reason.PREFLIGHT: Verdict(Outcome.ANSWERED, 204, None, "Preflight answered."),
-        Reason.NOT_FOUND: _refused(404, "not_found", "There is no discovery document at this path."),
+        Reason.NOT_FOUND: _refused(404, "not_found", "There is no document and no endpoint at this path."),
         Reason.METHOD_NOT_ALLOWED: _refused(405, "method_not_allowed", "This method is not allowed here."),
         Reason.AMBIGUOUS_PATH: _refused(400, "invalid_request", "The path can be read in more than one way."),
         Reason.MALFORMED_HOST: _refused(400, "invalid_request", "Exactly one well-formed Host header is required."),
@@ -110,6 +117,8 @@ _VERDICTS: Mapping[Reason, Verdict] = MappingProxyType(
         Reason.UNKNOWN_KEY: _invalid("The access token is signed with an unknown key."),
         Reason.BAD_SIGNATURE: _invalid("The signature of the access token is wrong."),
         Reason.BAD_CLAIMS: _invalid("A claim of the access token is missing or malformed."),
+        Reason.UNKNOWN_SEAL: _invalid("The access token was not issued by this server."),
+        Reason.INACTIVE: _invalid("The access token is not active at the issuer."),
         Reason.EXPIRED: _invalid("The access token expired."),
         Reason.NOT_YET_VALID: _invalid("The access token is not valid yet."),
         Reason.WRONG_ISSUER: _invalid("The access token is from another issuer."),
@@ -120,6 +129,9 @@ _VERDICTS: Mapping[Reason, Verdict] = MappingProxyType(
         Reason.KEYS_UNAVAILABLE: _unavailable("The signing keys of the issuer are not available at present."),
         Reason.METADATA_UNAVAILABLE: _unavailable("The metadata of the issuer is not available at present."),
         Reason.CA_UNAVAILABLE: _unavailable("The caBundle of the policy is not available at present."),
+        Reason.KEY_RING_UNAVAILABLE: _unavailable("The key ring of this server is not available at present."),
+        Reason.CREDENTIALS_UNAVAILABLE: _unavailable("This server cannot ask the issuer about tokens at present."),
+        Reason.VERIFICATION_UNAVAILABLE: _unavailable("The issuer does not answer about tokens at present."),
         Reason.INTERNAL: Verdict(Outcome.FAILED, 503, "temporarily_unavailable", "The request could not be decided."),
     }
 )
@@ -136,9 +148,11 @@ class Principal:
     """client_id of the token, else azp."""
     scopes: frozenset[str]
     expires_at: float
-    """exp: epoch seconds, without leeway."""
+    """Epoch seconds until which it may be trusted without another look: exp without leeway, or earlier."""
     headers: tuple[tuple[bytes, bytes], ...]
     """Identity headers for the server, already encoded; names in lower case."""
+    authorization: bytes | None = field(default=None, repr=False)
+    """Authorization for the server; None: it gets none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ SETTINGS = Settings(sidecar_image="registry.example.com/sidecar:1")
 POLICY = "/apis/postern.dev/v1alpha1/namespaces/team-a/mcpauthpolicies/weather"
 DEPLOYMENT = "/apis/apps/v1/namespaces/team-a/deployments/weather"
 CONFIG_MAP = "/api/v1/namespaces/team-a/configmaps/postern-weather"
+KEYS = "/api/v1/namespaces/team-a/secrets/postern-weather-keys"
+MASTER_KEYS = "/api/v1/namespaces/postern-system/secrets/postern-master-keys"
 POD = "/api/v1/namespaces/team-a/pods/weather-1"
 
 
@@ -26,6 +28,11 @@ def policy(**spec: Any) -> Object:
             **spec,
         },
     }
+
+
+def proxy_policy(**spec: Any) -> Object:
+    client = {"id": "postern", "secretRef": {"name": "weather-login", "key": "password"}}
+    return policy(mode="Proxy", proxy={"client": client}, **spec)
 
 
 def deployment(*, replicas: int = 1, pods: int = 0) -> Object:
@@ -73,8 +80,8 @@ def bare_pod() -> Object:
     }
 
 
-def report(config_hash: str) -> Object:
-    """What a healthy sidecar says of itself."""
+def report(config_hash: str, **issuer: Any) -> Object:
+    """What a healthy sidecar says of itself, or one with another view of the issuer."""
     return {
         "schemaVersion": 1,
         "configHash": config_hash,
@@ -90,5 +97,6 @@ def report(config_hash: str) -> Object:
             "metadataDocuments": False,
             "issParameter": True,
             "pkce": True,
+            **issuer,
         },
     }

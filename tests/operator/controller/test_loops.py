@@ -130,3 +130,11 @@ async def test_defect_that_one_policy_brings_to_light_does_not_stop_the_others(
         await until(lambda: passes(figures.registry, "failed") == 1)
         loops.report(policy_change(fine), False)
         await until(lambda: passes(figures.registry, "settled") == 1)
+
+
+async def test_sweep_that_was_asked_for_begins_at_once(server: FakeApiServer, loops: Loops, figures: Metrics) -> None:
+    server.put(POLICY, policy())
+    async with running(loops.work, loops.sweep):
+        await until(lambda: passes(figures.registry, "settled") == 1)
+        loops.sweep_soon()
+        await until(lambda: passes(figures.registry, "settled") == 2)

@@ -52,6 +52,7 @@ class Reader:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
+        self.has_policy = True
         self.policies = 0
         self.namespaces = 0
         self.gate = asyncio.Event()
@@ -59,9 +60,12 @@ class Reader:
 
     async def get_policy(self, namespace: str, name: str, *, timeout_s: float) -> Object | None:
         self.policies += 1
+        found = self.has_policy
         await self.gate.wait()
         if self.error:
             raise self.error
+        if not found:
+            return None
         return policy() | {"metadata": {"name": name, "namespace": namespace, "uid": "u", "generation": 1}}
 
     async def get_namespace(self, name: str, *, timeout_s: float) -> Object | None:
@@ -189,12 +193,43 @@ async def test_too_many_requests_at_once_are_refused_fast(tmp_path: Path) -> Non
     reader.gate.clear()
     async with client(made(reader, figures, max_in_flight=2), tmp_path) as http, asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(http.post("/pods", json=review(GUARDED))) for _ in range(2)]
-        while reader.policies < 2:
-            await asyncio.sleep(0)
+        await until_in_flight(figures, 2)
         answer = await http.post("/pods", json=review(GUARDED))
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
         reader.gate.set()
     assert [task.result().status_code for task in waiting] == [200, 200]
+
+
+async def until_in_flight(figures: Metrics, number: int) -> None:
+    while f"postern_admissions_in_flight {number}.0" not in exposition(figures.registry).decode():
+        await asyncio.sleep(0)
+
+
+async def test_burst_shares_a_read_of_its_policy(tmp_path: Path) -> None:
+    reader, figures = Reader(), metrics()
+    reader.gate.clear()
+    async with client(made(reader, figures), tmp_path) as http, asyncio.TaskGroup() as tasks:
+        burst = [tasks.create_task(http.post("/pods", json=review(GUARDED))) for _ in range(10)]
+        await until_in_flight(figures, 10)
+        await http.post("/pods", json=review())  # needs no read; answered after those before it were understood
+        assert reader.policies == 1
+        reader.gate.set()
+    assert [task.result().json()["response"]["allowed"] for task in burst] == [True] * 10
+
+
+async def test_pod_created_after_its_policy_finds_it_although_an_older_read_still_runs(tmp_path: Path) -> None:
+    reader, figures = Reader(), metrics()
+    reader.gate.clear()
+    reader.has_policy = False
+    async with client(made(reader, figures), tmp_path) as http, asyncio.TaskGroup() as tasks:
+        before = tasks.create_task(http.post("/pods", json=review(GUARDED)))
+        while reader.policies < 1:
+            await asyncio.sleep(0)
+        reader.has_policy = True
+        after = tasks.create_task(http.post("/pods", json=review(GUARDED)))
+        await until_in_flight(figures, 2)
+        reader.gate.set()
+    assert [task.result().json()["response"]["allowed"] for task in (before, after)] == [False, True]
 
 
 async def test_policy_is_read_each_time_and_the_namespace_once(tmp_path: Path) -> None:

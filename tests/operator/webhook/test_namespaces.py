@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from postern_operator.errors import ClusterUnavailable
@@ -46,3 +48,10 @@ async def test_outage_is_raised() -> None:
     source = Source()
     with pytest.raises(ClusterUnavailable):
         await Namespaces(source.read, lambda: source.now).get("down")
+
+
+async def test_burst_asks_once() -> None:
+    source = Source()
+    namespaces = Namespaces(source.read, lambda: source.now)
+    assert await asyncio.gather(*(namespaces.get("team-a") for _ in range(20))) == [{"a": "b"}] * 20
+    assert source.reads == ["team-a"]

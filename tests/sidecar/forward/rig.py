@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from uvicorn.server import ServerState
 
 from postern_crds.sidecar_config import SidecarConfig
-from postern_sidecar.app import Enforced, GuardedApp
+from postern_sidecar.app import GuardedApp
+from postern_sidecar.enforced import Enforced, FacadeDoor
 from postern_sidecar.forward.asgi import Forwarder
 from postern_sidecar.forward.faults import Fault
 from postern_sidecar.forward.headers import fixed_headers
@@ -66,8 +67,8 @@ class OpenGate:
     def snapshot(self) -> IssuerHealth:
         return _HEALTH
 
-    def ready(self) -> bool:
-        return True
+    def unready_reason(self) -> None:
+        return None
 
     async def run(self) -> None:
         await asyncio.Event().wait()
@@ -89,7 +90,12 @@ class Rig:
 
 @asynccontextmanager
 async def guard(
-    upstream_port: int, *, gate: OpenGate | None = None, config: SidecarConfig | None = None, has_policy: bool = True
+    upstream_port: int,
+    *,
+    gate: OpenGate | None = None,
+    config: SidecarConfig | None = None,
+    has_policy: bool = True,
+    facade: FacadeDoor | None = None,
 ) -> AsyncIterator[Rig]:
     """The application of the guarded port in front of a server, without the process around it."""
     gate, pool = gate or OpenGate(), UpstreamPool("127.0.0.1", upstream_port)
@@ -98,10 +104,10 @@ async def guard(
     def enforce(loaded: Loaded) -> Enforced:
         fixed = fixed_headers(loaded.config.resource.url, host=loaded.config.server.host, port=upstream_port)
         forwarder = Forwarder(pool, host=fixed.host, count_fault=faults.append)
-        return Enforced(loaded.config, gate, forwarder, fixed)
+        return Enforced(loaded.config, gate, forwarder, fixed, facade)
 
     live: Live[Enforced] = Live(enforce, on_change=lambda _: None)
-    live.apply(Loaded(config or make_config(log={"audit": False}), None) if has_policy else ConfigFault("f", "x", "y"))
+    live.apply(Loaded(config or make_config(log={"audit": False})) if has_policy else ConfigFault("f", "x", "y"))
     settings = create_server(GuardedApp(live), drain_s=1).config
     settings.load()
     state = ServerState()

@@ -5,8 +5,10 @@ from typing import Any
 
 from postern_crds.sidecar_config import SidecarConfig
 from postern_sidecar.gate.build import OwnNames, build
-from postern_sidecar.gate.gate import Answer, Decision, Forward, Gate
+from postern_sidecar.gate.gate import Answer, FacadeCall, Forward, Gate
 from postern_sidecar.gate.request import RequestHead
+from postern_sidecar.gate.upstream import connect
+from postern_sidecar.material import Material
 from postern_sidecar.metrics import create_metrics
 from tests.support.fake_issuer import FakeIssuer
 from tests.support.policies import RESOURCE_URL, make_config
@@ -40,7 +42,8 @@ class Door:
         self.fake = fake
         self.pair = pair
         self.metrics = create_metrics()
-        self.gate = build(config, None, OwnNames((), "team-a"), self.metrics, previous)
+        upstream = connect(config, Material(), self.metrics, previous.upstream if previous is not None else None)
+        self.gate = build(config, OwnNames((), "team-a"), self.metrics, upstream, upstream.tokens)
 
     def token(self, **changes: Any) -> str:
         """A token of the issuer, good unless a claim is changed."""
@@ -50,9 +53,21 @@ class Door:
         """The header that carries such a token."""
         return ("authorization", f"Bearer {self.token(**changes)}")
 
-    async def ask(self, method: str, path: str | bytes, *headers: tuple[str, str]) -> Decision:
-        """What the gate says."""
-        return await self.gate.decide(head(method, path, *headers), NOW)
+    async def ask(self, method: str, path: str | bytes, *headers: tuple[str, str]) -> Answer | Forward:
+        """What the gate says of a request that is not for the facade."""
+        return await self.decide(head(method, path, *headers))
+
+    async def decide(self, asked: RequestHead) -> Answer | Forward:
+        """The same for a head at hand."""
+        decision = await self.gate.decide(asked, NOW)
+        assert not isinstance(decision, FacadeCall)
+        return decision
+
+    async def call(self, method: str, path: str | bytes, *headers: tuple[str, str]) -> FacadeCall:
+        """What the gate has for the facade."""
+        decision = await self.gate.decide(head(method, path, *headers), NOW)
+        assert isinstance(decision, FacadeCall)
+        return decision
 
     async def answer(self, method: str, path: str | bytes, *headers: tuple[str, str]) -> Answer:
         """What the gate answers itself."""
@@ -67,7 +82,7 @@ class Door:
         return decision
 
 
-def values(decision: Decision, name: str) -> list[str]:
+def values(decision: Answer | Forward, name: str) -> list[str]:
     """All values of a header that goes back to the client."""
     headers = decision.headers if isinstance(decision, Answer) else decision.response_headers
     return [value.decode() for key, value in headers if key == name.encode()]

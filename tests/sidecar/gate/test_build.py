@@ -20,7 +20,7 @@ async def test_reload_keeps_keys_and_metadata_but_no_verified_token(door: Door, 
     await door.forward("POST", "/mcp", door.bearer())
     config = config_for(door.fake, verification={"required_scopes": ("new",)})
     reloaded = Door(door.fake, rsa_pair, config, door.gate)
-    assert reloaded.gate.ready()
+    assert reloaded.gate.unready_reason() is None
     assert reloaded.gate.snapshot().verified_tokens == 0
     assert (await reloaded.answer("POST", "/mcp", door.bearer())).status == 403
     assert door.fake.requests == [METADATA_PATH, JWKS_PATH]
@@ -31,7 +31,7 @@ async def test_previous_gate_can_be_closed_after_a_reload(door: Door, rsa_pair: 
     await door.forward("POST", "/mcp", door.bearer())
     reloaded = Door(door.fake, rsa_pair, config_for(door.fake), door.gate)
     await door.gate.aclose()
-    await reloaded.gate.issuer.jwks.ring.refresh()
+    await reloaded.gate.upstream.issuer.jwks.ring.refresh()
     assert reloaded.gate.snapshot().reachable
     await reloaded.gate.aclose()
 
@@ -45,7 +45,7 @@ async def test_reload_with_another_source_forgets_the_keys(
 ) -> None:
     await door.forward("POST", "/mcp", door.bearer())
     reloaded = Door(door.fake, rsa_pair, config_for(door.fake, issuer=changes), door.gate)
-    assert not reloaded.gate.ready()
+    assert reloaded.gate.unready_reason()
     assert reloaded.gate.snapshot().jwks_keys == 0
     await reloaded.gate.aclose()
 
@@ -88,15 +88,15 @@ async def test_readiness_waits_for_the_metadata_when_the_keys_are_elsewhere(make
     fake = make_door().fake
     door = make_door(issuer={"jwks_uri": fake.jwks_uri})
     await door.forward("POST", "/mcp", door.bearer())
-    assert not door.gate.ready()
-    await door.gate.issuer.refresh_due()
-    assert door.gate.ready()
+    assert door.gate.unready_reason()
+    await door.gate.upstream.issuer.refresh_due()
+    assert door.gate.unready_reason() is None
 
 
 async def test_gate_becomes_ready_by_running(door: Door) -> None:
     running = asyncio.ensure_future(door.gate.run())
     async with asyncio.timeout(5):
-        while not door.gate.ready():
+        while door.gate.unready_reason():
             await asyncio.sleep(0.01)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -104,5 +104,5 @@ async def test_gate_becomes_ready_by_running(door: Door) -> None:
 
 
 def test_building_needs_no_loop_and_no_network(fake_issuer: FakeIssuer, rsa_pair: SigningPair) -> None:
-    assert not Door(fake_issuer, rsa_pair, config_for(fake_issuer)).gate.ready()
+    assert Door(fake_issuer, rsa_pair, config_for(fake_issuer)).gate.unready_reason()
     assert fake_issuer.requests == []

@@ -36,7 +36,7 @@ async def test_server_metadata_is_the_issuers_document_byte_for_byte(door: Door,
 async def test_resource_metadata_spells_the_issuer_as_its_document_does(door: Door) -> None:
     """SPEC 17."""
     door.fake.metadata = {"issuer": door.fake.issuer + "/"}
-    await door.gate.issuer.refresh_due()
+    await door.gate.upstream.issuer.refresh_due()
     answer = await door.answer("GET", PRM)
     assert body(answer)["authorization_servers"] == [door.fake.issuer + "/"]
 
@@ -60,7 +60,7 @@ async def test_outage_without_a_copy_is_503_fetched_once_per_cool_down(door: Doo
 async def test_outage_with_a_copy_shows_nothing(door: Door) -> None:
     assert (await door.answer("GET", METADATA_PATH)).status == 200
     door.fake.behaviours = dict.fromkeys((METADATA_PATH, OPENID_PATH), Behaviour.ERROR)
-    await door.gate.issuer.metadata.refresh()
+    await door.gate.upstream.issuer.metadata.refresh()
     assert (await door.answer("GET", METADATA_PATH)).status == 200
 
 

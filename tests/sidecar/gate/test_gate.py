@@ -258,11 +258,11 @@ async def test_decisions_are_counted_by_outcome_and_reason(door: Door) -> None:
 async def test_snapshot_tells_the_state_of_the_issuer(door: Door) -> None:
     before = door.gate.snapshot()
     assert (before.reachable, before.jwks_keys, before.last_success, before.last_error) == (False, 0, None, None)
-    assert not door.gate.ready()
+    assert door.gate.unready_reason()
     door.fake.metadata = {"code_challenge_methods_supported": ["S256"]}
     await door.ask("POST", "/mcp", door.bearer())
     after = door.gate.snapshot()
     assert (after.issuer, after.reachable, after.jwks_keys, after.pkce) == (door.fake.issuer, True, 1, True)
     assert (after.verified_tokens, after.registration, after.last_error) == (1, False, None)
     assert after.last_success is not None
-    assert door.gate.ready()
+    assert door.gate.unready_reason() is None

@@ -101,6 +101,7 @@ def test_status_document_has_the_agreed_form() -> None:
         iss_parameter=True,
         pkce=True,
         verified_tokens=7,
+        client="secret_missing",
     )
     config = make_config(policy={"uid": "u-1", "generation": 4})
     document = status_document(config, issuer, degraded="policy.json: is torn; render it again", started_at=0)
@@ -120,6 +121,7 @@ def test_status_document_has_the_agreed_form() -> None:
             "metadataDocuments": False,
             "issParameter": True,
             "pkce": True,
+            "client": "secret_missing",
         },
         "startedAt": "1970-01-01T00:00:00Z",
     }
@@ -131,8 +133,8 @@ def test_status_document_without_a_policy_claims_no_hash() -> None:
 
 
 def test_ready_once_keys_were_loaded_even_while_the_newest_policy_is_bad() -> None:
-    assert unready_reasons(has_policy=True, has_keys=True, fault="torn", is_draining=False) == []
-    assert unready_reasons(has_policy=False, has_keys=False, fault="torn", is_draining=False) == [
+    assert unready_reasons(has_policy=True, waits_for=None, fault="torn", is_draining=False) == []
+    assert unready_reasons(has_policy=False, waits_for=None, fault="torn", is_draining=False) == [
         "no usable policy: torn"
     ]
-    assert len(unready_reasons(has_policy=True, has_keys=False, fault=None, is_draining=True)) == 2
+    assert len(unready_reasons(has_policy=True, waits_for="keys", fault=None, is_draining=True)) == 2

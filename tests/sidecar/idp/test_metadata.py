@@ -9,6 +9,7 @@ from postern_sidecar.errors import IdpUnreachable, MalformedDocument
 from postern_sidecar.idp.client import IdpClient
 from postern_sidecar.idp.metadata import load_metadata
 from tests.support.fake_issuer import METADATA_PATH, OPENID_PATH, Behaviour, FakeIssuer
+from tests.support.policies import make_config
 
 
 @pytest.fixture
@@ -19,10 +20,8 @@ async def client() -> AsyncIterator[IdpClient]:
 
 
 def config_of(fake: FakeIssuer, **changes: Any) -> IssuerConfig:
-    config = IssuerConfig(
-        provider="custom", issuer=fake.issuer, metadata_urls=fake.metadata_urls, jwks_uri=None, private_ca=False
-    )
-    return msgspec.structs.replace(config, **changes)
+    known = {"issuer": fake.issuer, "metadata_urls": fake.metadata_urls}
+    return msgspec.structs.replace(make_config().issuer, **(known | changes))
 
 
 async def test_metadata_is_kept_byte_for_byte_with_its_abilities(client: IdpClient, fake_issuer: FakeIssuer) -> None:

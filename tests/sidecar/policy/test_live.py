@@ -38,7 +38,7 @@ def policy(name: str) -> bytes:
 
 
 def loaded(name: str) -> Loaded:
-    return Loaded(make_config(policy={"name": name}), None)
+    return Loaded(make_config(policy={"name": name}))
 
 
 FAULT = ConfigFault("policy.json", "is torn", "render it again")

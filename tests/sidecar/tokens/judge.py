@@ -33,5 +33,5 @@ def judge(
     header = read_header(token.encode(), algorithms)
     if isinstance(header, Reason):
         return header
-    expected = Expected(ISSUER, frozenset((AUDIENCE, "second")), audience_required, 30)
+    expected = Expected(frozenset((ISSUER,)), frozenset((AUDIENCE, "second")), audience_required, 30)
     return verify(token.encode(), header, ring, expected, NOW)

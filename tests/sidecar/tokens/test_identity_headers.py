@@ -1,3 +1,6 @@
+import json
+import re
+from base64 import urlsafe_b64decode
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,10 +24,17 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 EXTRA = (HeaderClaim("tenant.id", "X-Tenant"), HeaderClaim("flags", "X-Flags"))
 
 
-def headers_of(token: dict[str, Any], **forward: Any) -> tuple[dict[bytes, bytes], list[str]]:
+def all_headers_of(token: dict[str, Any], **forward: Any) -> tuple[dict[bytes, bytes], list[str]]:
     config = make_config(forward=forward)
     kept, dropped = identity_headers(read_identity(token, config.claims), token, config.forward)
     return dict(kept), dropped
+
+
+def headers_of(token: dict[str, Any], **forward: Any) -> tuple[dict[bytes, bytes], list[str]]:
+    """All but the one that holds all claims."""
+    kept, dropped = all_headers_of(token, **forward)
+    kept.pop(b"x-mcp-claims", None)
+    return kept, [name for name in dropped if name != "x-mcp-claims"]
 
 
 @given(TEXTS)
@@ -94,6 +104,33 @@ def test_extra_claims_keep_their_type_as_json() -> None:
 
 def test_absent_and_null_extra_claims_have_no_header() -> None:
     assert headers_of({"flags": None}, identity_headers=False, claims=EXTRA) == ({}, [])
+
+
+def test_all_claims_travel_as_base64url_json_without_what_only_the_protocol_needs() -> None:
+    claims = {"sub": "u1", "name": "Zoë\r\nX-Mcp-Roles: admin", "realm_access": {"roles": ["a"]}, "exp": 5}
+    secret = {"nonce": "n", "at_hash": "h", "c_hash": "h", "s_hash": "h", "jti": "j", "sid": "s"}
+    value = all_headers_of({**claims, **secret})[0][b"x-mcp-claims"]
+    assert re.fullmatch(rb"[A-Za-z0-9_-]+", value)
+    assert json.loads(urlsafe_b64decode(value + b"=" * (-len(value) % 4))) == claims
+
+
+def test_claims_that_are_too_many_for_their_header_are_dropped_and_named() -> None:
+    found, dropped = all_headers_of({"sub": "u1", "groups": ["x" * 50] * 100})
+    assert b"x-mcp-claims" not in found
+    assert dropped == ["x-mcp-claims"]
+
+
+def test_claims_are_the_first_to_go_when_there_is_not_room_for_all() -> None:
+    long = "x" * 3000
+    claims = {"sub": "u1", "org": {"a": long}} | {f"c{number}": long for number in range(5)}
+    extra = tuple(HeaderClaim(f"c{number}", f"X-C{number}") for number in range(5))
+    found, dropped = all_headers_of(claims, claims=extra)
+    assert len([name for name in found if name.startswith(b"x-c")]) == 5
+    assert dropped == ["x-mcp-claims"]
+
+
+def test_claims_are_not_sent_without_identity_headers() -> None:
+    assert all_headers_of({"sub": "u1"}, identity_headers=False) == ({}, [])
 
 
 def test_value_that_is_too_long_is_dropped_whole_and_named() -> None:

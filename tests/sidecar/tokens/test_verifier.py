@@ -11,6 +11,7 @@ from postern_sidecar.idp.refreshed import STALE_S, Clock
 from postern_sidecar.metrics import Metrics, create_metrics
 from postern_sidecar.outcome import Invalid, Reason, Unavailable, Valid
 from postern_sidecar.tokens.jwks import UNKNOWN_KID_COOL_DOWN_S
+from postern_sidecar.tokens.signed import SignedTokens
 from postern_sidecar.tokens.verifier import Verifier
 from tests.support.clock import ManualTime
 from tests.support.fake_issuer import JWKS_PATH, METADATA_PATH, OPENID_PATH, Behaviour, FakeIssuer
@@ -29,7 +30,8 @@ class Setup:
         self.time = ManualTime()
         self.metrics: Metrics = create_metrics()
         self.issuer = Issuer(config.issuer, None, self.metrics, Clock(self.time, lambda: NOW))
-        self.verifier = Verifier(config, self.issuer.metadata, self.issuer.jwks, self.metrics)
+        source = SignedTokens(config, self.issuer.metadata, self.issuer.jwks)
+        self.verifier = Verifier(config, source, self.metrics)
 
     def token(self, pair: SigningPair, **changes: Any) -> bytes:
         return issue(pair, claims_for(self.fake.issuer, RESOURCE_URL, NOW, **changes)).encode()
@@ -214,6 +216,17 @@ async def test_issuer_is_spelled_as_its_metadata_does(make: MakeSetup, rsa_pair:
     setup = make()
     stated = setup.fake.issuer + "/"
     setup.fake.metadata = {"issuer": stated}
-    assert isinstance(await setup.verify(rsa_pair, iss=stated), Valid)
+    result = await setup.verify(rsa_pair, iss=stated)
+    assert isinstance(result, Valid)
+    assert result.principal.issuer == setup.issuer.name == stated
     assert await setup.verify(rsa_pair) == Invalid(Reason.WRONG_ISSUER)
-    assert setup.verifier.issuer == stated
+
+
+async def test_other_names_of_the_issuer_are_its_own_byte_for_byte(make: MakeSetup, rsa_pair: SigningPair) -> None:
+    other = "https://sts.example.com/tenant/"
+    setup = make(other_issuers=(other,))
+    result = await setup.verify(rsa_pair, iss=other)
+    assert isinstance(result, Valid)
+    assert result.principal.issuer == setup.issuer.name, "one identity, whichever name the token has"
+    for iss in (other.removesuffix("/"), other.upper(), "https://sts.example.com", [other], None):
+        assert await setup.verify(rsa_pair, iss=iss) == Invalid(Reason.WRONG_ISSUER)

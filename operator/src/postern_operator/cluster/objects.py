@@ -1,7 +1,7 @@
 """Every call that the operator makes, one method each: this module is what its RBAC has to allow."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from kubernetes.aio.client import Configuration
@@ -79,6 +79,16 @@ class Cluster:
         metadata = config_map["metadata"]
         await self._apply(path("configmaps", metadata["namespace"], metadata["name"]), config_map)
 
+    async def apply_secret(self, secret: Object) -> None:
+        """Create a policy's Secret or bring our fields of it to what is given, without reading it."""
+        metadata = secret["metadata"]
+        await self._apply(path("secrets", metadata["namespace"], metadata["name"]), secret)
+
+    async def delete_secret(self, namespace: str, name: str) -> None:
+        """Delete a policy's Secret; one that does not exist is fine."""
+        with suppress(NotFound):
+            await self._transport.request(Call("DELETE", path("secrets", namespace, name)))
+
     async def apply_template(self, patch: Object) -> None:
         """Bring our keys on a workload's pod template to what is given (a body of pod.workload.template_patch)."""
         metadata = patch["metadata"]
@@ -91,11 +101,11 @@ class Cluster:
         where = path(PLURAL, metadata["namespace"], metadata["name"], "status")
         await self._apply(where, body, manager=names.STATUS_MANAGER)
 
-    async def nudge_pod(self, pod: Object, config_hash: str) -> None:
+    async def nudge_pod(self, pod: Object, version: str) -> None:
         """Make the kubelet refresh a pod's volumes at once, by an annotation sent through its status subresource."""
         metadata = pod["metadata"]
         where = path("pods", metadata["namespace"], metadata["name"], "status")
-        change = {"uid": metadata["uid"], "annotations": {names.CONFIG_ANNOTATION: config_hash}}
+        change = {"uid": metadata["uid"], "annotations": {names.CONFIG_ANNOTATION: version}}
         await self._transport.request(Call("PATCH", where, body={"metadata": change}, content_type=MERGE))
 
     async def create_event(self, event: Object) -> None:

@@ -1,6 +1,7 @@
 """What the controller does for ever: this module joins triggers, sweeps and passes over one queue."""
 
 import asyncio
+import contextlib
 import random
 import time
 
@@ -38,6 +39,7 @@ class Loops:
         self._touched: set[Key] = set()
         self._swept_at: float | None = None
         self._outage_untold_until = 0.0
+        self._hurry = asyncio.Event()
         self.first_sweep = asyncio.Event()
         """Set when the cluster was read completely for the first time: the CRD exists and the rights suffice."""
 
@@ -54,6 +56,10 @@ class Loops:
             return "the cluster was not read yet"
         age_s = time.monotonic() - self._swept_at
         return f"the cluster was last read {age_s:.0f} s ago" if age_s > 3 * self._resync_s else ""
+
+    def sweep_soon(self) -> None:
+        """Let the next sweep begin now: something changed that concerns all policies."""
+        self._hurry.set()
 
     async def work(self) -> None:
         """Serve the queue until cancelled."""
@@ -74,7 +80,9 @@ class Loops:
                 retry_s = min(_LAST_RETRY_S, retry_s * 2)
                 continue
             retry_s = _FIRST_RETRY_S
-            await asyncio.sleep(self._resync_s * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, no secret
+            pause_s = self._resync_s * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, no secret
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), pause_s)
 
     async def sample(self) -> None:
         """Keep the queue's gauges fresh until cancelled."""
@@ -85,6 +93,7 @@ class Loops:
 
     async def _sweep_once(self) -> None:
         began = time.monotonic()
+        self._hurry.clear()
         self._touched.clear()
         snapshot = await read_snapshot(self._cluster)
         self._triggers.learn(snapshot.changes)

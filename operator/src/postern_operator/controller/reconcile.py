@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from postern_crds.sidecar_config import SidecarConfig
 from postern_operator import names
 from postern_operator.cluster import Cluster
-from postern_operator.controller.publish import decide, missing_writes, publish, unresolved
+from postern_operator.controller.clock import epoch_seconds, utc_now
+from postern_operator.controller.master_keys import MasterKeys
+from postern_operator.controller.publish import decide, missing_writes, unresolved, write_files, write_stamps
 from postern_operator.controller.recorder import Recorder
+from postern_operator.controller.rendered import complete
 from postern_operator.controller.schedule import Outcome
 from postern_operator.controller.sidecars import Sidecars
 from postern_operator.controller.snapshot import Observed
@@ -22,14 +24,9 @@ from postern_operator.status.conditions import Problem
 from postern_operator.status.events import transitions
 from postern_operator.status.observe import Seen, differs, observe
 
-__all__ = ["Reconciler", "is_settled", "utc_now"]
+__all__ = ["Reconciler", "is_settled"]
 
 Object = dict[str, Any]
-
-
-def utc_now() -> str:
-    """Give the present time as status has it (RFC 3339, seconds)."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +37,7 @@ class Reconciler:
     sidecars: Sidecars
     recorder: Recorder
     settings: Settings
+    keys: MasterKeys
     now: Callable[[], str] = utc_now
 
     async def reconcile(self, seen: Observed) -> Outcome:
@@ -53,11 +51,13 @@ class Reconciler:
             return Outcome.SETTLED
         decided = decide(policy)
         problems = list(decided.problems)
+        version = None
         if decided.config is not None:
-            problems += await self._publish(seen, decided.config)
+            version, refused = await self._publish(seen, decided.config)
+            problems += [*refused, *await unresolved(self.cluster, policy)]
         reports = await self.sidecars.reports(seen.pods)
-        if decided.config is not None:
-            await self._nudge(seen.pods, reports, decided.config.hash)
+        if version is not None:
+            await self._nudge(seen.pods, reports, version)
         pods = seen.pods + await self._unlabelled(seen)
         wanted = None if decided.config is None else shape(policy, self.settings)
         here = Seen(seen.workloads, pods, reports, wanted)
@@ -65,12 +65,18 @@ class Reconciler:
         await self._tell(seen, status)
         return Outcome.SETTLED if is_settled(status, problems) else Outcome.UNSETTLED
 
-    async def _publish(self, seen: Observed, config: SidecarConfig) -> list[Problem]:
-        problems: list[Problem] = []
-        if writes := missing_writes(self.settings, seen, config):
+    async def _publish(self, seen: Observed, config: SidecarConfig) -> tuple[str | None, list[Problem]]:
+        """Write what is missing; gives the version of the files (None: they are not there) and what went wrong."""
+        rendered = await complete(seen.policy, config, self.keys, self.settings, now=epoch_seconds(self.now()))
+        if isinstance(rendered, Problem):
+            return None, [rendered]
+        writes = missing_writes(self.settings, seen, rendered)
+        if writes:
             await self._confirm(seen)
-            problems += await publish(self.cluster, writes)
-        return problems + await unresolved(self.cluster, seen.policy)
+        refused = await write_files(self.cluster, writes)
+        if refused is not None:
+            return None, [refused]
+        return rendered.version, await write_stamps(self.cluster, writes)
 
     async def _confirm(self, seen: Observed) -> None:
         """Raise Conflict when the policy is no longer what was seen: an old list must not bring back an old policy."""
@@ -82,13 +88,14 @@ class Reconciler:
             raise Conflict(f"McpAuthPolicy {metadata['namespace']}/{metadata['name']} changed since it was listed")
 
     async def _nudge(self, pods: list[Object], reports: dict[str, Object | None], wanted: str) -> None:
-        """Make kubelets refresh the volume of pods with another configuration, once for each wanted hash."""
+        """Make kubelets refresh the volume of pods with another content, once for each wanted version."""
         for pod in pods:
             report = reports.get(pod["metadata"]["uid"])
             told = (pod["metadata"].get("annotations") or {}).get(names.CONFIG_ANNOTATION)
             if report is None or told == wanted:
                 continue
-            # After a nudge for another hash that one may still be on its way, whatever the sidecar reports now.
+            # After a nudge for another version that one may still be on its way, whatever the sidecar reports now. Of
+            # its keys it reports nothing: where there are some, the version is more than the configuration's hash.
             if told is None and report.get("configHash") == wanted:
                 continue
             try:
@@ -128,6 +135,8 @@ def is_settled(status: Object, problems: list[Problem]) -> bool:
         return False
     if conditions.get("Accepted") == "False":
         return True
+    if "False" in (conditions.get("ResolvedRefs"), conditions.get("Programmed")):
+        return False
     targets = status.get("targets") or {}
     injected = targets.get("injected", 0)
     if targets.get("unprotected", 0) or targets.get("current", 0) != injected:

@@ -16,6 +16,7 @@ from postern_operator.cluster import Cluster, cluster, connection, load_configur
 from postern_operator.controller.certificate_keeper import CertificateKeeper
 from postern_operator.controller.handlers import operator_settings, register
 from postern_operator.controller.loops import Loops
+from postern_operator.controller.master_keys import MasterKeys
 from postern_operator.controller.reconcile import Reconciler
 from postern_operator.controller.recorder import Recorder
 from postern_operator.controller.sidecars import Sidecars
@@ -39,6 +40,7 @@ class _Parts:
     api: Cluster
     figures: Metrics
     loops: Loops
+    keys: MasterKeys
     registry: kopf.OperatorRegistry
 
 
@@ -71,17 +73,15 @@ async def run(
     configuration = await load_configuration(environment)
     figures = metrics()
     async with cluster(configuration, figures.observe_call) as api:
-        loops = Loops(
-            api,
-            Reconciler(api, Sidecars(sidecar_port), Recorder(api, figures, socket.gethostname()), settings),
-            figures,
-            resync_s=settings.resync_seconds,
-        )
+        keys = MasterKeys(api, settings.namespace)
+        recorder = Recorder(api, figures, socket.gethostname())
+        reconciler = Reconciler(api, Sidecars(sidecar_port), recorder, settings, keys)
+        loops = Loops(api, reconciler, figures, resync_s=settings.resync_seconds)
         registry = kopf.OperatorRegistry()
         report = functools.partial(_hand_over, asyncio.get_running_loop(), loops)
         register(registry, report, functools.partial(connection, configuration))
         _LOG.info("controller starts", server=configuration.host)
-        await _serve(_Parts(settings, api, figures, loops, registry), stop)
+        await _serve(_Parts(settings, api, figures, loops, keys, registry), stop)
     _LOG.info("controller ends")
 
 
@@ -95,6 +95,7 @@ async def _serve(parts: _Parts, stop: asyncio.Event) -> None:
     heartbeat = Heartbeat(parts.figures)
     app = health_app(parts.figures, heartbeat, loops.not_ready)
     endless = [heartbeat.run(), loops.work(), loops.sweep(), loops.sample()]
+    endless.append(parts.keys.follow(loops.sweep_soon))
     if settings.self_managed_certificates:
         endless.append(CertificateKeeper(parts.api, settings, parts.figures).run())
     async with asyncio.TaskGroup() as tasks:

@@ -11,6 +11,7 @@ from postern_crds.sidecar_ports import HEALTH_PORT, LISTEN_PORT, SIDECAR_UID
 from postern_operator import names
 from postern_operator.pod.capture import Guard
 from postern_operator.pod.probes import ENVIRONMENT, Originals
+from postern_operator.pod.secret_sources import secret_sources
 from postern_operator.policy.stored import Policy
 from postern_operator.settings import Settings
 
@@ -73,7 +74,8 @@ def capture_container(parts: Parts) -> dict[str, Any]:
         # Those of the sidecar: an init container that asks for no more costs nothing, and with equal requests and
         # limits in the policy a pod keeps its quality-of-service class Guaranteed.
         "resources": _resources(parts.policy),
-        "volumeMounts": [_mount(_TOKEN_DIRECTORY)],
+        # One file in the token's place: it runs as root, and of the volume's secrets it needs none.
+        "volumeMounts": [_mount(_TOKEN_DIRECTORY) | {"subPath": names.CONFIG_FILE}],
         **_TERMINATION,
     }
 
@@ -104,13 +106,19 @@ def sidecar_container(parts: Parts) -> dict[str, Any]:
 
 
 def volume(policy: Policy) -> dict[str, Any]:
-    """Give the one volume: the rendered file, required, and the CA bundle, which may come later."""
-    sources = [_config_map(names.config_map_name(policy.name), key=names.CONFIG_FILE, path=names.CONFIG_FILE)]
+    """Give the one volume: the rendered file, required, and all that may come later or be taken away again.
+
+    Everybody may read the files (0444): without an fsGroup the kubelet gives projected files to root alone, and one of
+    ours would change the user's own volumes. Nobody else mounts this volume; who tries is refused (pod.refusals).
+    """
+    sources = [_source("configMap", names.config_map_name(policy.name), key=names.CONFIG_FILE, path=names.CONFIG_FILE)]
     if policy.spec.ca_bundle is not None:
         bundle = policy.spec.ca_bundle.config_map
-        source = _config_map(bundle.name, key=bundle.key, path=names.CA_FILE)
-        source["configMap"]["optional"] = True
-        sources.append(source)
+        sources.append(_source("configMap", bundle.name, key=bundle.key, path=names.CA_FILE, optional=True))
+    sources += [
+        _source("secret", secret.name, key=secret.key, path=secret.file, optional=True)
+        for secret in secret_sources(policy)
+    ]
     return {"name": names.VOLUME, "projected": {"sources": sources, "defaultMode": 0o444}}
 
 
@@ -180,5 +188,6 @@ def _mount(directory: str) -> dict[str, Any]:
     return {"name": names.VOLUME, "mountPath": directory, "readOnly": True}
 
 
-def _config_map(name: str, *, key: str, path: str) -> dict[str, Any]:
-    return {"configMap": {"name": name, "items": [{"key": key, "path": path}]}}
+def _source(kind: str, name: str, *, key: str, path: str, optional: bool = False) -> dict[str, Any]:
+    source: dict[str, Any] = {"name": name, "items": [{"key": key, "path": path}]}
+    return {kind: source | {"optional": True} if optional else source}

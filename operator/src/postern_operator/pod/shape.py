@@ -6,6 +6,7 @@ import json
 import msgspec
 
 from postern_crds.sidecar_ports import HEALTH_PORT, LISTEN_PORT, SIDECAR_UID
+from postern_operator.pod.secret_sources import secret_sources
 from postern_operator.policy.stored import Policy
 from postern_operator.settings import Settings
 
@@ -16,7 +17,10 @@ _RENDERER = 1
 
 
 def shape_of(policy: Policy, settings: Settings) -> str:
-    """Give the hex SHA-256 (first 16 digits) over image, ports, mode, user id, resources and the CA bundle's place."""
+    """Give the hex SHA-256 (first 16 digits) over image, ports, mode, user id, resources and what the volume holds.
+
+    Of Secrets and ConfigMaps the names count, never the content: that reaches running pods.
+    """
     spec = policy.spec
     shape = {
         "renderer": _RENDERER,
@@ -28,6 +32,7 @@ def shape_of(policy: Policy, settings: Settings) -> str:
         "uid": SIDECAR_UID,
         "resources": msgspec.to_builtins(spec.sidecar.resources),
         "caBundle": msgspec.to_builtins(spec.ca_bundle),
+        "secrets": [[secret.name, secret.key, secret.file] for secret in secret_sources(policy)],
     }
     text = json.dumps(shape, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

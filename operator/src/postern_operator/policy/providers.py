@@ -1,30 +1,37 @@
-"""What each identity provider needs from us and from its owner: this module is that one table, in mode Direct.
-
-A row is data; nothing else in the operator knows a provider by name.
-"""
+"""The identity provider of one policy: this module fills in the table's row for it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from postern_crds.sidecar_config import EndpointsConfig
 from postern_crds.v1alpha1 import PolicySpec, Provider
+from postern_operator.policy.addresses import callback_url
+from postern_operator.policy.preset import Advice, Preset, ProxyPreset, Values
+from postern_operator.policy.presets import PRESETS
 
-__all__ = ["Advice", "Issuer", "issuer_of"]
+__all__ = ["Advice", "FilledProxy", "Issuer", "issuer_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
-    """What to do at the provider; shown in conditions. ``{resource}`` stands for resource.url."""
+class FilledProxy:
+    """What a provider needs of us as its client; templates of the row filled in."""
 
-    audience: str
-    """So that its tokens name the resource."""
-    registration: str
-    """So that clients can register by themselves."""
-    issuer: str
-    """When its metadata or keys cannot be read."""
+    row: ProxyPreset
+    """For all that is no template."""
+    remote_url: str | None
+    """``{client_id}`` in it is for the sidecar."""
+    authorize_params: Mapping[str, str]
+    offline_params: Mapping[str, str]
+    scope_prefix: str
+    own_api_scope: str
+    """Empty: none is needed."""
+    userinfo: bool
+    """Whether the claims of userinfo are wanted besides those of the tokens."""
+    userinfo_url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +42,13 @@ class Issuer:
     """Member of spec.provider."""
     issuer: str
     """Identifier, byte for byte as its metadata states it (SPEC 17)."""
+    other_issuers: tuple[str, ...]
+    """Further values of iss."""
     metadata_urls: tuple[str, ...]
-    """Where its metadata may be, in the order to try (SPEC 19)."""
+    """Where its metadata may be, in the order to try (SPEC 19). Empty: it has none, or none is needed."""
     jwks_uri: str | None
     """None: from the metadata."""
+    endpoints: EndpointsConfig
     audiences: tuple[str, ...]
     """What its tokens name in aud when the policy does not say."""
     names_resource: bool
@@ -46,105 +56,37 @@ class Issuer:
     claims: Mapping[str, tuple[str, ...]]
     """Claims to look at, by field of the claim table, where the user left the default."""
     advice: Advice
-
-
-@dataclass(frozen=True, slots=True)
-class _Preset:
-    """One row. ``{…}`` in a template is a field of the provider's member, or ``resource``: resource.url."""
-
-    issuer: tuple[str, ...]
-    """Templates: the first whose fields the member has."""
-    advice: Advice
-    audience: str = "{resource}"
-    names_resource: bool = True
-    claims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-_PRESETS: Mapping[str, _Preset] = {
-    "workos": _Preset(
-        issuer=("https://{domain}",),
-        advice=Advice(
-            audience="In the WorkOS dashboard add {resource} as a resource indicator, else tokens name no audience.",
-            registration="In the WorkOS dashboard, under Connect, Configuration, switch on dynamic client registration "
-            "or client ID metadata documents.",
-            issuer="Check provider.workos.domain: it is the AuthKit domain, such as acme.authkit.app.",
-        ),
-    ),
-    "auth0": _Preset(
-        # Auth0 states its issuer with the slash; without it clients refuse the metadata (RFC 8414 section 3.3).
-        issuer=("https://{domain}/",),
-        audience="{audience}",
-        advice=Advice(
-            audience="At Auth0 create an API whose identifier is provider.auth0.audience; when that is {resource} "
-            "itself, switch on the Resource Parameter Compatibility Profile, so that clients get tokens for it.",
-            registration="At Auth0, under Settings, Advanced, switch on OIDC Dynamic Application Registration, and "
-            "promote a connection to domain level.",
-            issuer="Check provider.auth0.domain: it is the tenant or custom domain alone; the issuer is that domain "
-            "with a slash at the end.",
-        ),
-    ),
-    "keycloak": _Preset(
-        issuer=("{url}/realms/{realm}",),
-        claims={"roles": ("roles", "realm_access.roles")},
-        advice=Advice(
-            audience="In Keycloak put an audience mapper that adds {resource} on the client scopes that clients ask "
-            "for, else tokens name no audience.",
-            registration="In Keycloak, under Clients, Client registration, let the anonymous policies allow the hosts "
-            "that clients come from (Trusted Hosts) and the scopes that they ask for (Allowed Client Scopes).",
-            issuer="Check provider.keycloak.url and realm; Keycloak must state its public host name as issuer.",
-        ),
-    ),
-    "supabase": _Preset(
-        issuer=("{url}/auth/v1", "https://{project_id}.supabase.co/auth/v1"),
-        audience="authenticated",
-        names_resource=False,
-        advice=Advice(
-            audience="Supabase names no resource in its tokens: keep the project for this server alone, or set "
-            "verification.audiences to what a custom access token hook writes into aud.",
-            registration="In the Supabase dashboard, under Authentication, OAuth Server, switch on the server and "
-            "dynamic client registration.",
-            issuer="Check provider.supabase.projectID or url, and that the project signs with asymmetric keys.",
-        ),
-    ),
-    "betterAuth": _Preset(
-        issuer=("{url}",),
-        advice=Advice(
-            audience="In Better Auth add {resource} to the valid audiences of the OAuth provider plugin, so that "
-            "tokens are signed and name it.",
-            registration="In Better Auth set allowDynamicClientRegistration and "
-            "allowUnauthenticatedClientRegistration of the OAuth provider plugin.",
-            issuer="Check provider.betterAuth.url: base URL with base path, as its metadata states the issuer.",
-        ),
-    ),
-    "custom": _Preset(
-        issuer=("{issuer}",),
-        advice=Advice(
-            audience="The identity provider must put {resource} into aud of its access tokens, or "
-            "verification.audiences must say what it puts there.",
-            registration="The identity provider must offer dynamic client registration (RFC 7591) or client ID "
-            "metadata documents, else only clients that were registered by hand can log in.",
-            issuer="Check provider.custom.issuer: it must be what the metadata states, byte for byte, with or without "
-            "the slash at the end.",
-        ),
-    ),
-}
+    proxy: FilledProxy | None
+    """None in mode Direct."""
 
 
 def issuer_of(spec: PolicySpec) -> Issuer:
-    """Give the authorization server of a policy. Raises ValueError unless exactly one provider is named."""
+    """Give the authorization server of a policy.
+
+    Raises ValueError unless exactly one provider is named, and it has the policy's mode.
+    """
     name, values = _member(spec.provider)
-    values["resource"] = spec.resource.url
-    preset = _PRESETS[name]
-    issuer = next(text for template in preset.issuer if (text := _fill(template, values)) is not None)
+    preset = PRESETS[name]
+    proxy = None if spec.proxy is None else preset.proxy
+    if (spec.mode == "Proxy") != (proxy is not None) or not (proxy or preset.direct):
+        raise ValueError(f"spec: provider {name} has no mode {spec.mode}, or spec.proxy does not fit it")
+    values |= {"resource": spec.resource.url, "callback": callback_url(spec)}
+    values["client_id"] = None if spec.proxy is None else spec.proxy.client.id
+    values |= preset.derive(values) if preset.derive else {}
+    issuer = _first(preset.issuer, values)
+    audiences = preset.audiences if proxy is None or proxy.audiences is None else proxy.audiences
     return Issuer(
         provider=name,
         issuer=issuer,
-        metadata_urls=_metadata_urls(issuer),
+        other_issuers=_all(preset.other_issuers, values),
+        metadata_urls=() if proxy and _is_complete(preset, values, spec) else _metadata_urls(issuer, preset),
         jwks_uri=values.get("jwks_uri"),
-        audiences=(preset.audience.format_map(values),),
+        endpoints=_endpoints(preset, values),
+        audiences=_all(audiences, values),
         names_resource=preset.names_resource,
         claims=preset.claims,
-        advice=Advice(preset.advice.audience.format_map(values), preset.advice.registration, preset.advice.issuer),
+        advice=_advice(preset.advice, proxy, values),
+        proxy=None if proxy is None else _filled(proxy, values),
     )
 
 
@@ -157,24 +99,65 @@ def _member(provider: Provider) -> tuple[str, dict[str, Any]]:
     return named[0]
 
 
-def _fill(template: str, values: Mapping[str, Any]) -> str | None:
-    """Fill a template in; None when a field that it names is absent."""
+def _is_complete(preset: Preset, values: Values, spec: PolicySpec) -> bool:
+    """Tell whether the policy itself names all that mode Proxy asks of the provider."""
+    by_kind = {"Userinfo": ("userinfo_endpoint",), "Introspection": ("introspection_endpoint",)}
+    needed = (*preset.complete_with, *by_kind.get(spec.verification.kind or "", ()))
+    return bool(preset.complete_with) and all(values.get(name) for name in needed)
+
+
+def _endpoints(preset: Preset, values: Values) -> EndpointsConfig:
+    known = {f.name: _fill(preset.endpoints.get(f.name), values) for f in msgspec.structs.fields(EndpointsConfig)}
+    return EndpointsConfig(**known)
+
+
+def _advice(advice: Advice, proxy: ProxyPreset | None, values: Values) -> Advice:
+    audience = advice.audience if proxy is None or proxy.audience_advice is None else proxy.audience_advice
+    client = "" if proxy is None else advice.client.format_map(values)
+    return Advice(audience.format_map(values), advice.registration, advice.issuer, client)
+
+
+def _filled(row: ProxyPreset, values: Values) -> FilledProxy:
+    return FilledProxy(
+        row=row,
+        remote_url=_fill(row.remote.url, values) if row.remote else None,
+        authorize_params={name: template.format_map(values) for name, template in row.authorize_params.items()},
+        offline_params={name: template.format_map(values) for name, template in row.offline_params.items()},
+        scope_prefix=_first(row.scope_prefix, values) if row.scope_prefix else "",
+        own_api_scope=_first(row.own_api_scope, values) if row.own_api_scope else "",
+        # Who names the endpoint wants its claims.
+        userinfo=row.userinfo or values.get("userinfo_endpoint") is not None,
+        userinfo_url=_fill(row.userinfo_url, values),
+    )
+
+
+def _fill(template: str | None, values: Values) -> str | None:
+    """Fill a template in; None when there is none, or a field that it names is absent."""
     present = {name: value for name, value in values.items() if value is not None}
     try:
-        return template.format_map(present)
+        return None if template is None else template.format_map(present)
     except KeyError:
         return None
 
 
-def _metadata_urls(issuer: str) -> tuple[str, ...]:
-    """Give RFC 8414 inserted, OIDC inserted, OIDC appended (SPEC 19); without a path the latter two are one.
+def _all(templates: tuple[str, ...], values: Values) -> tuple[str, ...]:
+    return tuple(text for template in templates if (text := _fill(template, values)) is not None)
+
+
+def _first(templates: tuple[str, ...], values: Values) -> str:
+    return _all(templates, values)[0]
+
+
+def _metadata_urls(issuer: str, preset: Preset) -> tuple[str, ...]:
+    """Give the places of its forms of metadata; without a path two of them are one.
 
     A slash that ends the issuer is removed before insertion (RFC 8414 section 3.1, OpenID Connect Discovery 4.1).
     """
     parts = urlsplit(issuer)
     origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
-    inserted = (
-        f"{origin}/.well-known/oauth-authorization-server{path}",
-        f"{origin}/.well-known/openid-configuration{path}",
-    )
-    return (*inserted, f"{origin}{path}/.well-known/openid-configuration") if path else inserted
+    places = {
+        "oauth-inserted": f"{origin}/.well-known/oauth-authorization-server{path}",
+        "oidc-inserted": f"{origin}/.well-known/openid-configuration{path}",
+        "oidc-appended": f"{origin}{path}/.well-known/openid-configuration",
+    }
+    return tuple(dict.fromkeys(places[form] for form in preset.metadata))

@@ -13,15 +13,17 @@ from postern_crds.sidecar_config import (
     IssuerConfig,
     LogConfig,
     PolicyRef,
+    ProxyConfig,
     ResourceConfig,
     ServerConfig,
     SidecarConfig,
-    VerificationConfig,
     seal,
 )
 from postern_crds.v1alpha1 import Claims, Forward, PolicySpec, Resource, Server
 from postern_operator.policy.providers import Issuer, issuer_of
 from postern_operator.policy.stored import parse
+from postern_operator.policy.upstream import proxy_config
+from postern_operator.policy.verification import verification_config, verification_kind
 
 __all__ = ["render"]
 
@@ -46,11 +48,14 @@ def render(policy: dict[str, Any]) -> SidecarConfig:
             issuer=IssuerConfig(
                 provider=issuer.provider,
                 issuer=issuer.issuer,
+                other_issuers=issuer.other_issuers,
                 metadata_urls=issuer.metadata_urls,
                 jwks_uri=issuer.jwks_uri,
+                endpoints=issuer.endpoints,
                 private_ca=spec.ca_bundle is not None,
             ),
-            verification=_verification(spec, issuer),
+            proxy=_proxy(spec, issuer),
+            verification=verification_config(spec, issuer),
             claims=_claims(spec.claims, issuer),
             forward=_forward(spec.forward),
             log=LogConfig(level=spec.sidecar.log_level, audit=spec.sidecar.audit),
@@ -90,17 +95,11 @@ def _server(server: Server, resource: Resource) -> ServerConfig:
     )
 
 
-def _verification(spec: PolicySpec, issuer: Issuer) -> VerificationConfig:
-    verification, scopes = spec.verification, spec.scopes
-    required = verification.audience == "Required"
-    return VerificationConfig(
-        audiences=tuple(verification.audiences or issuer.audiences) if required else (),
-        audience_required=required,
-        algorithms=tuple(verification.algorithms),
-        leeway_s=verification.leeway_seconds,
-        required_scopes=tuple(scopes.required),
-        supported_scopes=tuple(scopes.required if scopes.supported is None else scopes.supported),
-    )
+def _proxy(spec: PolicySpec, issuer: Issuer) -> ProxyConfig | None:
+    if spec.proxy is None or issuer.proxy is None:
+        return None
+    asks_userinfo = verification_kind(spec, issuer) == "Userinfo"
+    return proxy_config(spec, spec.proxy, issuer.proxy, asks_userinfo=asks_userinfo)
 
 
 def _claims(claims: Claims, issuer: Issuer) -> ClaimTable:
@@ -118,4 +117,5 @@ def _forward(forward: Forward) -> ForwardConfig:
     return ForwardConfig(
         identity_headers=forward.identity_headers,
         claims=tuple(HeaderClaim(claim.claim, claim.header) for claim in forward.claims),
+        access_token=forward.access_token,
     )

@@ -12,30 +12,50 @@ from postern_operator.status.conditions import Condition, Problem, from_problem
 from postern_operator.status.report import IssuerReport
 from postern_operator.status.tally import Tally
 
-__all__ = ["accepted", "audience_unchecked", "enforced", "issuer_reachable", "programmed", "ready", "resolved_refs"]
+__all__ = [
+    "accepted",
+    "audience_unchecked",
+    "enforced",
+    "issuer_reachable",
+    "needs_keys",
+    "programmed",
+    "ready",
+    "resolved_refs",
+]
 
 
-def accepted(problems: Sequence[Problem]) -> Condition:
-    """Tell whether the spec is valid."""
-    return from_problem("Accepted", problems) or Condition("Accepted", "True", "Accepted", "the policy is valid")
+def accepted(config: SidecarConfig | None, problems: Sequence[Problem]) -> Condition:
+    """Tell whether the spec is valid; in mode Proxy also what it takes at the identity provider."""
+    if found := from_problem("Accepted", problems):
+        return found
+    message = "the policy is valid"
+    if config is not None and config.proxy is not None:
+        upstream = config.proxy.upstream
+        message += f"; redirect URI to enter at the identity provider for client {upstream.client_id}: "
+        message += upstream.redirect_uri
+    return Condition("Accepted", "True", "Accepted", message)
 
 
-def resolved_refs(problems: Sequence[Problem]) -> Condition:
-    """Tell whether everything that the policy refers to is there."""
-    return from_problem("ResolvedRefs", problems) or Condition(
-        "ResolvedRefs", "True", "ResolvedRefs", "everything that the policy refers to exists"
-    )
+def resolved_refs(problems: Sequence[Problem], fault: Condition | None) -> Condition:
+    """Tell whether everything that the policy refers to is there; ``fault``: what the sidecars miss of it."""
+    found = from_problem("ResolvedRefs", problems) or fault
+    return found or Condition("ResolvedRefs", "True", "ResolvedRefs", "everything that the policy refers to exists")
 
 
-def programmed(name: str, config: SidecarConfig | None, problems: Sequence[Problem]) -> Condition:
-    """Tell whether the configuration is where the sidecars read it."""
+def programmed(
+    name: str, config: SidecarConfig | None, problems: Sequence[Problem], fault: Condition | None
+) -> Condition:
+    """Tell whether the configuration is where the sidecars read it; ``fault``: what they miss of it."""
     place = f"ConfigMap {names.config_map_name(name)}"
     if found := from_problem("Programmed", problems):
         return found
     if config is None:
         message = f"{place} still holds the last valid configuration, if there was one: correct the policy"
         return Condition("Programmed", "False", "PolicyInvalid", message)
-    return Condition("Programmed", "True", "Programmed", f"{place} holds configuration {config.hash}")
+    message = f"{place} holds configuration {config.hash}"
+    if config.mode == "Proxy":
+        message += f", Secret {names.keys_secret_name(name)} its key ring"
+    return fault or Condition("Programmed", "True", "Programmed", message)
 
 
 def enforced(name: str, pods: Tally, *, has_targets: bool) -> Condition:
@@ -76,20 +96,24 @@ def _pod_fault(pods: Tally) -> tuple[str, str] | None:
     return None
 
 
-def issuer_reachable(reports: Sequence[IssuerReport], issuer: Issuer | None) -> Condition:
+def issuer_reachable(reports: Sequence[IssuerReport], config: SidecarConfig | None, issuer: Issuer | None) -> Condition:
     """Tell whether the sidecars can verify tokens of the identity provider, and what clients will miss there."""
-    if not reports or issuer is None:
+    if not reports or config is None or issuer is None:
         return Condition("IssuerReachable", "Unknown", "NoReports", "no sidecar has reported about the issuer yet")
-    failing = [report for report in reports if not report.is_usable]
+    keys = needs_keys(config)
+    failing = [report for report in reports if not report.is_usable(needs_keys=keys)]
     if failing:
-        error = next((report.error for report in failing if report.error), "it has no usable signing keys yet")
+        silent = "it has no usable signing keys yet" if keys else "it has not answered yet"
+        error = next((report.error for report in failing if report.error), silent)
         return Condition(
             "IssuerReachable",
             "False",
             "IssuerUnreachable",
             f"{len(failing)} of {len(reports)} sidecars cannot use {issuer.issuer}: {error}. {issuer.advice.issuer}",
         )
-    message = f"the sidecars have the signing keys of {issuer.issuer}"
+    message = f"the sidecars have the signing keys of {issuer.issuer}" if keys else f"{issuer.issuer} answers"
+    if config.mode == "Proxy":  # clients register with us and never see its metadata
+        return Condition("IssuerReachable", "True", "Reachable", message)
     if not any(report.registration or report.metadata_documents for report in reports):
         message += f". Clients cannot register there by themselves: {issuer.advice.registration}"
     if not any(report.pkce for report in reports):
@@ -97,11 +121,19 @@ def issuer_reachable(reports: Sequence[IssuerReport], issuer: Issuer | None) -> 
     return Condition("IssuerReachable", "True", "Reachable", message)
 
 
+def needs_keys(config: SidecarConfig) -> bool:
+    """Tell whether anything is verified with the issuer's signing keys: access tokens that are JWTs, or ID tokens."""
+    return config.verification.remote is None or (config.proxy is not None and config.proxy.upstream.openid)
+
+
 def audience_unchecked(config: SidecarConfig | None, issuer: Issuer | None) -> Condition:
     """Tell whether tokens for other resources of the same issuer are accepted too (True is the bad news)."""
     kind = "AudienceUnchecked"
     if config is None or issuer is None:
         return Condition(kind, "Unknown", "PolicyInvalid", "the policy is not valid")
+    if config.proxy is not None and config.proxy.token_mode == "Sealed":  # noqa: S105 - a mode
+        message = f"tokens are sealed for {config.resource.url} alone"
+        return Condition(kind, "False", "AudienceChecked", message)
     verification, advice = config.verification, issuer.advice.audience
     if not verification.audience_required:
         message = f"verification.audience is IssuerOnly: every token of {issuer.issuer} is accepted"

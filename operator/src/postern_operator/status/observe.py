@@ -9,6 +9,7 @@ from postern_operator.policy.objects import routes
 from postern_operator.policy.providers import Issuer, issuer_of
 from postern_operator.policy.stored import parse
 from postern_operator.status import judge
+from postern_operator.status.client import callback_url, keys_fault, secret_fault
 from postern_operator.status.conditions import Problem, dated
 from postern_operator.status.report import IssuerReport, read
 from postern_operator.status.tally import MAX_LISTED, Tally, Wanted, tallies, total
@@ -44,26 +45,28 @@ def observe(
     previous = policy.get("status") or {}
     metadata = policy["metadata"]
     generation = metadata.get("generation", 0)
-    issuer = None if config is None else issuer_of(parse(policy).spec)
+    stored = None if config is None else parse(policy)
+    issuer = None if stored is None else issuer_of(stored.spec)
     described = _described(config, previous)
     reports = {uid: read(report) for uid, report in seen.reports.items()}
     wanted = Wanted(metadata["name"], described["configHash"], seen.shape)
     counted = tallies(wanted, seen.workloads, seen.pods, reports)
     pods = total(counted)
     issuer_reports = [report.issuer for report in reports.values() if report is not None and report.issuer is not None]
+    no_secret = None if stored is None or issuer is None else secret_fault(issuer_reports, stored, issuer)
     conditions = [
-        judge.accepted(problems),
-        judge.resolved_refs(problems),
-        judge.programmed(metadata["name"], config, problems),
+        judge.accepted(config, problems),
+        judge.resolved_refs(problems, no_secret),
+        judge.programmed(metadata["name"], config, problems, keys_fault(metadata["name"], issuer_reports)),
         judge.enforced(metadata["name"], pods, has_targets=bool(counted)),
-        judge.issuer_reachable(issuer_reports, issuer),
+        judge.issuer_reachable(issuer_reports, config, issuer),
         judge.audience_unchecked(config, issuer),
     ]
     conditions.append(judge.ready(conditions, pods))
     return {
         "observedGeneration": generation,
         **described,
-        **_issuer(issuer_reports, previous, issuer),
+        **_issuer(issuer_reports, previous, config, issuer),
         "targets": _targets(pods),
         "readyTargets": f"{pods.current}/{pods.desired}",
         "workloads": [_workload(tally, policy) for tally in counted[:MAX_LISTED]],
@@ -86,23 +89,27 @@ def _comparable(status: dict[str, Any]) -> dict[str, Any]:
 def _described(config: SidecarConfig | None, previous: dict[str, Any]) -> dict[str, Any]:
     """Give what follows from the configuration; of the last valid one while the policy has faults."""
     if config is None:
-        empty = {"configHash": "", "resourceMetadataURL": "", "routes": [], "provider": ""}
+        empty = {"configHash": "", "resourceMetadataURL": "", "callbackURL": "", "routes": [], "provider": ""}
         return {name: previous.get(name) or value for name, value in empty.items()}
     return {
         "configHash": config.hash,
         "resourceMetadataURL": config.resource.metadata_url,
+        "callbackURL": callback_url(config),
         "routes": routes(config),
         "provider": config.issuer.provider,
     }
 
 
-def _issuer(reports: Sequence[IssuerReport], previous: dict[str, Any], issuer: Issuer | None) -> dict[str, Any]:
+def _issuer(
+    reports: Sequence[IssuerReport], previous: dict[str, Any], config: SidecarConfig | None, issuer: Issuer | None
+) -> dict[str, Any]:
     """Give what the sidecar that knows most says of the issuer; what was known before, while none answers."""
     if not reports:
         known = previous.get("issuer")
         still_true = known and (issuer is None or known.get("issuer", "").rstrip("/") == issuer.issuer.rstrip("/"))
         return {"issuer": known} if still_true else {}
-    best = max(reports, key=lambda report: (report.is_usable, report.last_success or ""))
+    keys = config is None or judge.needs_keys(config)
+    best = max(reports, key=lambda report: (report.is_usable(needs_keys=keys), report.last_success or ""))
     return {
         "issuer": {
             "issuer": best.issuer,

@@ -28,11 +28,13 @@ class IssuerReport(_Model, frozen=True):
     metadata_documents: bool = False
     iss_parameter: bool = False
     pkce: bool = False
+    client: str | None = None
+    """What we can do there as a client (mode Proxy): none, ready, secret_missing, secret_rejected, keys_missing; None:
+    not told."""
 
-    @property
-    def is_usable(self) -> bool:
-        """Whether tokens can be verified with it."""
-        return self.reachable and self.jwks_keys > 0
+    def is_usable(self, *, needs_keys: bool) -> bool:
+        """Tell whether tokens can be verified with it; ``needs_keys``: with its signing keys."""
+        return self.reachable and (self.jwks_keys > 0 or not needs_keys)
 
     @property
     def error(self) -> str:

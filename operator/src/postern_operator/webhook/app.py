@@ -1,17 +1,16 @@
 """Admission over HTTP: this module is the shell around ``review``, from an AdmissionReview's bytes to its answer."""
 
 import asyncio
-import functools
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from postern_operator import names
@@ -20,6 +19,7 @@ from postern_operator.metrics import Metrics
 from postern_operator.settings import Settings
 from postern_operator.webhook.namespaces import Namespaces
 from postern_operator.webhook.review import policy_key, review
+from postern_operator.webhook.shared_reads import SharedReads
 
 __all__ = ["Admission", "PolicyReader", "create_app"]
 
@@ -31,6 +31,7 @@ _MAX_BODY_BYTES = 8 * 1024 * 1024
 _MAX_IN_FLIGHT = 128
 """Beyond this an answer would come too late anyway; refusing at once lets the caller retry."""
 _READ_TIMEOUT_S = 1.0
+"""For one read. An admission waits for two at most (SharedReads): with the body's time within the webhook's 5 s."""
 _BODY_TIMEOUT_S = 3.0
 """For a whole body: anybody in the cluster can connect, and bodies that never end would take every place in flight."""
 
@@ -39,7 +40,7 @@ class PolicyReader(Protocol):
     """The two reads that a decision needs (cluster.Cluster)."""
 
     async def get_policy(self, namespace: str, name: str, *, timeout_s: float) -> Object | None:
-        """Give a policy; None when it does not exist."""
+        """Give a policy; None when it does not exist. Decisions share it and leave it unchanged."""
 
     async def get_namespace(self, name: str, *, timeout_s: float) -> Object | None:
         """Give a Namespace; None when it does not exist."""
@@ -68,11 +69,18 @@ class Admission:
     max_in_flight: int = _MAX_IN_FLIGHT
     body_timeout_s: float = _BODY_TIMEOUT_S
     _in_flight: int = 0
+    _policies: SharedReads[tuple[str, str], Object | None] = field(init=False)
     _namespaces: Namespaces = field(init=False)
 
     def __post_init__(self) -> None:
-        read = functools.partial(self.reader.get_namespace, timeout_s=_READ_TIMEOUT_S)
-        self._namespaces = Namespaces(read, self.clock)
+        self._policies = SharedReads(self._read_policy)
+        self._namespaces = Namespaces(self._read_namespace, self.clock)
+
+    async def _read_policy(self, key: tuple[str, str]) -> Object | None:
+        return await self.reader.get_policy(*key, timeout_s=_READ_TIMEOUT_S)
+
+    async def _read_namespace(self, name: str) -> Object | None:
+        return await self.reader.get_namespace(name, timeout_s=_READ_TIMEOUT_S)
 
     async def answer(self, path: str, request: Request) -> Response:
         """Answer one request and count it under the path's name."""
@@ -110,15 +118,14 @@ class Admission:
             _LOG.exception("cannot decide")
             return "error", PlainTextResponse("internal error", 500)
         outcome = "allowed" if decided["allowed"] else "denied"
-        return outcome, JSONResponse({"apiVersion": _API_VERSION, "kind": "AdmissionReview", "response": decided})
+        answer = {"apiVersion": _API_VERSION, "kind": "AdmissionReview", "response": decided}
+        return outcome, Response(msgspec.json.encode(answer), media_type="application/json")
 
     async def _decide(self, asked: Object) -> Object:
         key = policy_key(asked)
         policy, namespace = None, {"metadata": {"name": asked.get("namespace", "")}}
         if key is not None:
-            found, home = await asyncio.gather(
-                self.reader.get_policy(*key, timeout_s=_READ_TIMEOUT_S), self._namespaces.get(key[0])
-            )
+            found, home = await asyncio.gather(self._policies.get(key), self._namespaces.get(key[0]))
             policy, namespace = found, home or namespace
         return review(asked, policy, namespace, self.settings)
 
@@ -158,7 +165,7 @@ async def _body(request: Request, timeout_s: float) -> bytes:
 def _parse(body: bytes) -> Object:
     """Give the ``request`` member. Raises _Malformed."""
     try:
-        document = json.loads(body)
+        document = msgspec.json.decode(body)
     except (ValueError, RecursionError) as error:
         raise _Malformed(f"the body is not JSON: {error}") from error
     if not isinstance(document, dict) or document.get("kind") != "AdmissionReview":

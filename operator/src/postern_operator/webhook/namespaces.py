@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from postern_operator.webhook.shared_reads import SharedReads
+
 __all__ = ["Namespaces"]
 
 Object = dict[str, Any]
@@ -19,7 +21,7 @@ class Namespaces:
     """Reads Namespaces, each at most once in some seconds; what does not exist is not remembered."""
 
     def __init__(self, read: Callable[[str], Awaitable[Object | None]], clock: Callable[[], float]) -> None:
-        self._read = read
+        self._reads = SharedReads(read)
         self._clock = clock
         self._entries: OrderedDict[str, tuple[float, Object]] = OrderedDict()
 
@@ -28,7 +30,7 @@ class Namespaces:
         until, known = self._entries.get(name, (0.0, {}))
         if self._clock() < until:
             return known
-        found = await self._read(name)
+        found = await self._reads.get(name)
         if found is not None:
             self._entries[name] = (self._clock() + _LIFETIME_S, found)
             self._entries.move_to_end(name)

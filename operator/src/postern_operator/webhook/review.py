@@ -1,8 +1,9 @@
 """An admission request in, an admission response out: this module is the webhook's whole decision, without I/O."""
 
 import base64
-import json
 from typing import Any
+
+import msgspec
 
 from postern_operator.pod.binding import asks_for_injection, named_policy
 from postern_operator.pod.decision import Injected, Refused, Stamped
@@ -88,7 +89,7 @@ def _patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     operations = difference(before, after)
     if not operations:
         return {}
-    return {"patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(operations).encode()).decode()}
+    return {"patchType": "JSONPatch", "patch": base64.b64encode(msgspec.json.encode(operations)).decode()}
 
 
 def _warnings(warnings: tuple[str, ...]) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class Locations:
         self._found: dict[bytes, Location] = {}
         for before, after in places:
             self._found[f"{before}{_RESOURCE}{after}".encode()] = Location.RESOURCE_METADATA
+        # ("", prefix): inserted for an issuer whose path is the prefix, as in mode Proxy (RFC 8414 section 3.1).
+        for before, after in places | {("", prefix)}:
             for name in _SERVER:
                 self._found[f"{before}{name}{after}".encode()] = Location.SERVER_METADATA
         self._ours = tuple((before + start).lower().encode() for before in {"", prefix} for start in _OURS)

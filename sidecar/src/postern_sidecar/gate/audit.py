@@ -2,7 +2,7 @@
 
 import structlog
 
-from postern_sidecar.gate.decision import Answer, Decision, outcome_of
+from postern_sidecar.gate.decision import Answer, Forward, outcome_of
 from postern_sidecar.gate.request import RequestHead
 
 __all__ = ["record"]
@@ -11,7 +11,7 @@ _MAX_PATH = 512
 """Characters of a path that are written; anybody may send 64 KiB of them without a token."""
 
 
-def record(head: RequestHead, decision: Decision, *, request_id: str, latency_s: float, enabled: bool) -> None:
+def record(head: RequestHead, decision: Answer | Forward, *, request_id: str, latency_s: float, enabled: bool) -> None:
     """Write one line for a decision, unless it is not enabled.
 
     Never a token, a query (it may hold one) or a claim besides issuer, subject and client.

@@ -1,13 +1,12 @@
 """From a policy to a gate: this module is where its parts are put together."""
 
-import time
 from dataclasses import dataclass
 
 from postern_crds.sidecar_config import SidecarConfig
 from postern_sidecar.gate.gate import Gate
-from postern_sidecar.gate.issuer import Issuer
-from postern_sidecar.idp.refreshed import Clock
+from postern_sidecar.gate.upstream import Upstream
 from postern_sidecar.metrics import Metrics
+from postern_sidecar.tokens.source import Source
 
 __all__ = ["OwnNames", "build"]
 
@@ -22,13 +21,6 @@ class OwnNames:
     """The pod's namespace; empty outside a cluster."""
 
 
-def build(config: SidecarConfig, ca_pem: bytes | None, own: OwnNames, metrics: Metrics, previous: Gate | None) -> Gate:
-    """Give a gate for the policy; makes no network call and needs no running loop.
-
-    ca_pem is the content of ca.crt, None when it is absent. Keys and metadata are taken over from previous when the
-    issuer, its locations and the CA are the same. The verified tokens never are: the new policy judges each anew.
-    """
-    issuer = Issuer(config.issuer, ca_pem, metrics, Clock(time.monotonic, time.time))
-    if previous is not None:
-        issuer.adopt(previous.issuer)
-    return Gate(config, own.namespace, issuer, metrics)
+def build(config: SidecarConfig, own: OwnNames, metrics: Metrics, upstream: Upstream, source: Source) -> Gate:
+    """Give a gate for the policy; source reads the access tokens that clients bring."""
+    return Gate(config, own.namespace, upstream, source, metrics)

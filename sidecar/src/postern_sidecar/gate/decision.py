@@ -1,10 +1,11 @@
-"""What the gate can say: this module is the two forms of a decision."""
+"""What the gate can say: this module is the three forms of a decision."""
 
 from dataclasses import dataclass
 
+from postern_sidecar.facade_endpoints import FacadeEndpoint
 from postern_sidecar.outcome import Outcome, Principal, Reason, verdict
 
-__all__ = ["Answer", "Decision", "Forward", "Headers", "outcome_of"]
+__all__ = ["Answer", "Decision", "FacadeCall", "Forward", "Headers", "outcome_of"]
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -34,11 +35,20 @@ class Forward:
     """To put on the server's response in place of same-named ones (CORS)."""
 
 
-Decision = Answer | Forward
+@dataclass(frozen=True, slots=True)
+class FacadeCall:
+    """The request is for an endpoint of our authorization server, which checks Origin itself where cookies count."""
+
+    endpoint: FacadeEndpoint
+
+
+Decision = Answer | FacadeCall | Forward
 
 
 def outcome_of(decision: Decision) -> Outcome:
     """Give the kind of a decision."""
+    if isinstance(decision, FacadeCall):
+        return Outcome.FACADE
     if isinstance(decision, Forward):
         return Outcome.PUBLIC if decision.principal is None else Outcome.FORWARDED
     return Outcome.ANSWERED if decision.reason is None else verdict(decision.reason).outcome

@@ -3,39 +3,47 @@
 import structlog
 
 from postern_crds.sidecar_config import SidecarConfig
+from postern_sidecar.discovery.facade_metadata import facade_metadata
 from postern_sidecar.discovery.locations import Location, Locations
 from postern_sidecar.discovery.resource_metadata import resource_metadata
 from postern_sidecar.discovery.server_metadata import server_metadata
 from postern_sidecar.gate import answers
 from postern_sidecar.gate.cors import endpoint_headers
 from postern_sidecar.gate.credentials import read_token
-from postern_sidecar.gate.decision import Answer, Decision, Forward, Headers, outcome_of
+from postern_sidecar.gate.decision import Answer, Decision, FacadeCall, Forward, Headers, outcome_of
+from postern_sidecar.gate.facade_paths import FacadePaths
 from postern_sidecar.gate.hosts import Hosts
-from postern_sidecar.gate.issuer import Issuer, IssuerHealth
+from postern_sidecar.gate.issuer import IssuerHealth
 from postern_sidecar.gate.origins import Origins
 from postern_sidecar.gate.paths import Paths, is_ambiguous
 from postern_sidecar.gate.request import RequestHead
+from postern_sidecar.gate.upstream import Upstream
 from postern_sidecar.metrics import Metrics
 from postern_sidecar.outcome import Invalid, Principal, Reason, Unavailable
+from postern_sidecar.tokens.source import Source
 from postern_sidecar.tokens.verifier import Verifier
 
-__all__ = ["Answer", "Decision", "Forward", "Gate", "IssuerHealth"]
+__all__ = ["Answer", "Decision", "FacadeCall", "Forward", "Gate", "IssuerHealth"]
 
 
 class Gate:
     """Decides for one policy."""
 
-    def __init__(self, config: SidecarConfig, namespace: str, issuer: Issuer, metrics: Metrics) -> None:
-        """Take the policy and the pod's own namespace (empty outside a cluster)."""
+    def __init__(
+        self, config: SidecarConfig, namespace: str, upstream: Upstream, source: Source, metrics: Metrics
+    ) -> None:
+        """Take the policy, the pod's own namespace (empty outside a cluster), and what verifies access tokens."""
         self._config = config
         self._locations = Locations(config.resource)
         self._hosts = Hosts(config, namespace)
         self._origins = Origins(config)
         self._paths = Paths(config)
+        self._facade_paths = FacadePaths(config.proxy)
         self._required = frozenset(config.verification.required_scopes)
         self._metrics = metrics
-        self._verifier = Verifier(config, issuer.metadata, issuer.jwks, metrics)
-        self.issuer = issuer
+        self._source = source
+        self._verifier = Verifier(config, source, metrics)
+        self.upstream = upstream
 
     async def decide(self, head: RequestHead, now: float) -> Decision:
         """Give the decision; now is in epoch seconds. Never raises."""
@@ -48,21 +56,25 @@ class Gate:
         self._metrics.decisions.labels(outcome_of(decision).value, "none" if reason is None else reason.value).inc()
         return decision
 
+    def adopt(self, previous: "Gate") -> None:
+        """Take over the verified tokens of a previous gate; it must have judged by the same policy, keys and trust."""
+        self._verifier.adopt(previous._verifier)  # noqa: SLF001 - of the same class
+
     def snapshot(self) -> IssuerHealth:
         """Give the state of the identity provider."""
-        return self.issuer.health(len(self._verifier))
+        return self.upstream.issuer.health(len(self._verifier), other_error=self._source.last_error)
 
     async def run(self) -> None:
         """Refresh keys and metadata ahead of time until cancelled; survives any error."""
-        await self.issuer.run()
+        await self.upstream.issuer.run()
 
-    def ready(self) -> bool:
-        """Whether tokens can be verified: the keys were loaded at least once."""
-        return self.issuer.is_known()
+    def unready_reason(self) -> str | None:
+        """Why no token can be verified yet; None: it can."""
+        return self._source.unready_reason()
 
     async def aclose(self) -> None:
         """Let go of connections; the gate decides nothing any more."""
-        await self.issuer.aclose()
+        await self.upstream.aclose()
 
     async def _decide(self, head: RequestHead, now: float) -> Decision:
         if is_ambiguous(head.raw_path):
@@ -73,6 +85,9 @@ class Gate:
         fault = self._hosts.check(head.values(b"host"))
         if fault is not None:
             return answers.refusal(fault)
+        endpoint = self._facade_paths.find(head.raw_path)
+        if endpoint is not None:
+            return answers.refusal(endpoint) if isinstance(endpoint, Reason) else FacadeCall(endpoint)
         origins = head.values(b"origin")
         if not self._origins.is_allowed(origins):
             return answers.refusal(Reason.FORBIDDEN_ORIGIN)
@@ -92,9 +107,13 @@ class Gate:
             return answers.document_preflight(head.values(b"access-control-request-headers"))
         if head.method not in ("GET", "HEAD"):
             return answers.document_refusal(Reason.METHOD_NOT_ALLOWED)
+        proxy = self._config.proxy
         if location is Location.RESOURCE_METADATA:
-            return answers.document(resource_metadata(self._config, self._verifier.issuer))
-        found = await server_metadata(self.issuer.metadata)
+            issuer = self.upstream.issuer.name if proxy is None else proxy.issuer
+            return answers.document(resource_metadata(self._config, issuer))
+        if proxy is not None:
+            return answers.document(facade_metadata(self._config, proxy))
+        found = await server_metadata(self.upstream.issuer.metadata)
         if isinstance(found, Unavailable):
             return answers.document_unavailable(found)
         return answers.document(found)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Literal
 
 import structlog
 
@@ -14,7 +15,11 @@ from postern_sidecar.idp.refreshed import MAX_RETRY_S, Clock, Refreshed
 from postern_sidecar.metrics import Metrics
 from postern_sidecar.tokens.jwks import Jwks
 
-__all__ = ["Issuer", "IssuerHealth"]
+__all__ = ["ClientState", "Issuer", "IssuerHealth"]
+
+ClientState = Literal["none", "ready", "secret_missing", "secret_rejected", "keys_missing"]
+"""What we can do as a client of the identity provider; none: we are none, or need no secret. keys_missing: whatever the
+secret, there is no key ring to seal with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,30 +29,47 @@ class IssuerHealth:
     issuer: str
     """As its metadata states it; as configured while that was never read."""
     reachable: bool
-    """Whether the latest fetch of the keys succeeded."""
+    """Whether the latest fetch of the keys succeeded, or of the metadata where no keys are needed."""
     jwks_keys: int
     """Number of usable signing keys."""
     last_success: float | None
-    """Epoch seconds of the latest successful fetch of the keys."""
+    """Epoch seconds of the latest successful fetch of the same."""
     last_error: str | None
-    """What went wrong at the latest fetch of the keys, else of the metadata; None: nothing."""
+    """What went wrong at the latest fetch of the keys, else of the metadata, else with the latest question about a
+    token; None: nothing."""
     registration: bool
     metadata_documents: bool
     iss_parameter: bool
     pkce: bool
     verified_tokens: int
     """Entries in the cache of verified tokens."""
+    client: ClientState = "none"
+    """State of our own client there."""
 
 
 class Issuer:
     """What is known of the identity provider; nothing is fetched before somebody asks or run() does."""
 
-    def __init__(self, config: IssuerConfig, ca_pem: bytes | None, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self, config: IssuerConfig, ca_pem: bytes | None, metrics: Metrics, clock: Clock, *, needs_keys: bool = True
+    ) -> None:
+        """Take where it is. needs_keys: whether anything is verified with its signing keys."""
         self.source = (config.issuer, config.metadata_urls, config.jwks_uri, config.private_ca, ca_pem)
         self._configured = config.issuer
-        self._client = IdpClient(ca_pem, ca_required=config.private_ca)
-        self.metadata: Refreshed[Metadata] = Refreshed(partial(load_metadata, self._client, config), clock)
-        self.jwks = Jwks(self._client, config.jwks_uri, self.metadata, clock, metrics)
+        self.client = IdpClient(ca_pem, ca_required=config.private_ca)
+        self.metadata: Refreshed[Metadata] = Refreshed(partial(load_metadata, self.client, config), clock)
+        self.jwks = Jwks(self.client, config.jwks_uri, self.metadata, clock, metrics)
+        self._kept: list[Refreshed[Any]] = []
+        if config.metadata_urls:
+            self._kept.append(self.metadata)
+        if needs_keys:
+            self._kept.append(self.jwks.ring)
+
+    @property
+    def name(self) -> str:
+        """The issuer's name as its metadata spells it; as configured while that was never read."""
+        metadata = self.metadata.value
+        return self._configured if metadata is None else metadata.issuer
 
     def adopt(self, previous: "Issuer") -> None:
         """Start with what a previous one knows, if it asked the same places with the same trust."""
@@ -55,20 +77,17 @@ class Issuer:
             self.metadata.state = previous.metadata.state
             self.jwks.ring.state = previous.jwks.ring.state
 
-    def is_known(self) -> bool:
-        """Whether keys were loaded at least once, and metadata at least tried: it says how the issuer is spelled."""
-        return self.jwks.ring.last_success is not None and self.metadata.attempted
-
-    def health(self, verified_tokens: int) -> IssuerHealth:
-        """Give the state for status reports."""
+    def health(self, verified_tokens: int, *, other_error: str | None = None) -> IssuerHealth:
+        """Give the state for status reports. other_error: counts where nothing is wrong with what is fetched here."""
         ring, metadata = self.jwks.ring.value, self.metadata.value
-        error = self.jwks.ring.error or self.metadata.error
+        errors = [str(kept.error) for kept in reversed(self._kept) if kept.error is not None]
+        first = self._kept[-1] if self._kept else None
         return IssuerHealth(
-            issuer=self._configured if metadata is None else metadata.issuer,
-            reachable=ring is not None and self.jwks.ring.error is None,
+            issuer=self.name,
+            reachable=other_error is None if first is None else first.value is not None and first.error is None,
             jwks_keys=0 if ring is None else len(ring.keys),
-            last_success=self.jwks.ring.last_success,
-            last_error=None if error is None else str(error),
+            last_success=None if first is None else first.last_success,
+            last_error=errors[0] if errors else other_error,
             registration=metadata is not None and metadata.registration,
             metadata_documents=metadata is not None and metadata.metadata_documents,
             iss_parameter=metadata is not None and metadata.iss_parameter,
@@ -78,10 +97,10 @@ class Issuer:
 
     async def refresh_due(self) -> float:
         """Refresh what is due. Gives the seconds until something is due again."""
-        for cached in (self.metadata, self.jwks.ring):
+        for cached in self._kept:
             if cached.due_in_s() <= 0:
                 await cached.refresh()
-        return min(self.metadata.due_in_s(), self.jwks.ring.due_in_s())
+        return min((cached.due_in_s() for cached in self._kept), default=MAX_RETRY_S)
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Refresh ahead of time until cancelled."""
@@ -98,4 +117,4 @@ class Issuer:
         """Stop fetches under way and close connections."""
         await self.metadata.aclose()
         await self.jwks.ring.aclose()
-        await self._client.aclose()
+        await self.client.aclose()

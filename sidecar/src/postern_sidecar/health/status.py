@@ -31,6 +31,8 @@ class IssuerView(Protocol):
     def iss_parameter(self) -> bool: ...  # noqa: D102
     @property
     def pkce(self) -> bool: ...  # noqa: D102
+    @property
+    def client(self) -> str: ...  # noqa: D102
 
 
 def status_document(
@@ -51,15 +53,18 @@ def status_document(
     }
 
 
-def unready_reasons(*, has_policy: bool, has_keys: bool, fault: str | None, is_draining: bool) -> list[str]:
-    """Say why no traffic should come; empty: ready. fault counts only while there is no policy at all."""
+def unready_reasons(*, has_policy: bool, waits_for: str | None, fault: str | None, is_draining: bool) -> list[str]:
+    """Say why no traffic should come; empty: ready.
+
+    waits_for: what the policy lacks to verify tokens. fault counts only while there is no policy at all.
+    """
     reasons = []
     if is_draining:
         reasons.append("shutting down")
     if not has_policy:
         reasons.append(f"no usable policy: {fault}" if fault else "the policy is not loaded yet")
-    elif not has_keys:
-        reasons.append("the signing keys of the issuer were not loaded yet")
+    elif waits_for is not None:
+        reasons.append(waits_for)
     return reasons
 
 
@@ -79,6 +84,7 @@ def _issuer(view: IssuerView) -> dict[str, Any]:
         "metadataDocuments": view.metadata_documents,
         "issParameter": view.iss_parameter,
         "pkce": view.pkce,
+        "client": view.client,
     }
 
 

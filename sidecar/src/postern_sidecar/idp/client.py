@@ -1,22 +1,25 @@
-"""One bounded GET: this module is the only place from which the identity provider is called.
+"""One bounded request: this module is the only place from which the identity provider is called.
 
-Bounds: 5 s in all, 512 KiB, three redirects within the same origin, https (or http on loopback). No cookies, no
-proxies or credentials from the environment: what the sidecar trusts is in the policy alone.
+Bounds: 5 s in all, 512 KiB, https (or http on loopback), three redirects of a page within the same origin. No cookies,
+no proxies or credentials from the environment: what the sidecar trusts is in the policy alone.
 """
 
 import asyncio
 import re
 import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx
 
 from postern_sidecar.errors import CaUnavailable, IdpRefused, IdpUnreachable, MalformedDocument
 
-__all__ = ["MAX_BYTES", "TOTAL_S", "IdpClient", "Page", "explain"]
+__all__ = ["MAX_BYTES", "TOTAL_S", "Answer", "IdpClient", "Page", "explain"]
 
 TOTAL_S = 5.0
 """For a whole fetch, redirects included. A request that waits for keys waits no longer."""
@@ -25,6 +28,8 @@ MAX_BYTES = 512 * 1024
 MAX_REDIRECTS = 3
 SYSTEM_AUTHORITIES = Path(ssl.get_default_verify_paths().openssl_capath)
 """The directory in which OpenSSL looks for public certificate authorities."""
+_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32)
+"""Keys and metadata need one connection; logins and refreshes come in bursts, each waiting for the other side."""
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})", re.IGNORECASE)
 
 
@@ -39,6 +44,17 @@ class Page:
     """In lower case, without parameters; empty when not stated."""
     max_age_s: int | None
     """max-age of Cache-Control (RFC 9111 section 5.2.2.1); None: not stated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of whatever status."""
+
+    url: str
+    status: int
+    body: bytes
+    content_type: str
+    """In lower case, without parameters; empty when not stated."""
 
 
 class IdpClient:
@@ -62,11 +78,39 @@ class IdpClient:
     async def get(self, url: str) -> Page:
         """Fetch a page. Raises an IdpError that says where and what; never anything else."""
         client = self._connect(_checked_scheme(url))
+        async with self._bounded(url):
+            return await _follow(client, url)
+
+    async def post(self, url: str, form: Mapping[str, str], *, headers: Mapping[str, str] | None = None) -> Answer:
+        """Send a form (application/x-www-form-urlencoded); else as send."""
+        fixed = {"content-type": "application/x-www-form-urlencoded"}
+        return await self.send("POST", url, headers={**fixed, **(headers or {})}, body=urlencode(form).encode())
+
+    async def send(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Answer:
+        """Send one request and give its answer, whatever its status; redirects are not followed.
+
+        Raises an IdpError that says where and what, without anything of the headers and the body; never anything else.
+        """
+        client = self._connect(_checked_scheme(url))
+        async with (
+            self._bounded(url),
+            client.stream(method, url, headers=dict(headers or {}), content=body or None) as response,
+        ):
+            return Answer(url, response.status_code, await _read_body(response, url), _content_type(response))
+
+    @asynccontextmanager
+    async def _bounded(self, url: str) -> AsyncIterator[None]:
+        """Bound the time, and turn what goes wrong into an IdpError."""
         try:
             async with asyncio.timeout(self._total_s):
-                return await _follow(client, url)
+                yield
         except (TimeoutError, httpx.TimeoutException) as error:
             raise IdpUnreachable(f"no complete answer within {self._total_s:g} s from {url}") from error
+        except httpx.LocalProtocolError:
+            # Its text shows the header that cannot be sent, and that may be a secret.
+            raise IdpUnreachable(f"the request to {url} cannot be sent: one of its headers is malformed") from None
         except httpx.HTTPError as error:
             raise IdpUnreachable(f"{type(error).__name__} at {url}: {error}") from error
         except (httpx.InvalidURL, ValueError) as error:
@@ -88,7 +132,9 @@ class IdpClient:
                 verify=self._trust() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
                 trust_env=False,
                 timeout=self._total_s,
-                limits=httpx.Limits(max_connections=4, max_keepalive_connections=1),
+                limits=_LIMITS,
+                # One user's cookies must not travel with another's request.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
                 # No compression: a small answer cannot grow beyond the size bound.
                 headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "postern"},
             )
@@ -133,6 +179,12 @@ async def _read(response: httpx.Response, url: str) -> Page:
         raise IdpUnreachable(f"status {status} from {url}")
     if status != 200:
         raise IdpRefused(f"status {status} from {url}")
+    body = await _read_body(response, url)
+    age = _MAX_AGE.search(response.headers.get("cache-control", ""))
+    return Page(url, body, _content_type(response), int(age.group(1)) if age else None)
+
+
+async def _read_body(response: httpx.Response, url: str) -> bytes:
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise MalformedDocument(f"compressed although not asked to be: {url}")
     body = bytearray()
@@ -140,9 +192,11 @@ async def _read(response: httpx.Response, url: str) -> Page:
         body += chunk
         if len(body) > MAX_BYTES:
             raise MalformedDocument(f"more than {MAX_BYTES // 1024} KiB at {url}")
-    content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    age = _MAX_AGE.search(response.headers.get("cache-control", ""))
-    return Page(url, bytes(body), content_type, int(age.group(1)) if age else None)
+    return bytes(body)
+
+
+def _content_type(response: httpx.Response) -> str:
+    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

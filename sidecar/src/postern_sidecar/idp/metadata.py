@@ -1,5 +1,6 @@
 """What the issuer says of itself: this module finds and checks its metadata (RFC 8414, OpenID Connect Discovery)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ class Metadata:
     """As the document spells it: this is the issuer's name, byte for byte (RFC 8414 section 3.3)."""
     raw: bytes
     """The document as it came, for clients that ask us for it."""
+    endpoints: Mapping[str, str]
+    """Its members ``…_endpoint`` that are strings, by their full names."""
     jwks_uri: str | None
     registration: bool
     """Offers dynamic client registration (RFC 7591)."""
@@ -66,6 +69,9 @@ def read_metadata(page: Page, issuer: str) -> Metadata:
     return Metadata(
         issuer=stated,
         raw=page.body,
+        endpoints={
+            name: value for name, value in document.items() if name.endswith("_endpoint") and isinstance(value, str)
+        },
         jwks_uri=jwks_uri if isinstance(jwks_uri, str) else None,
         registration=isinstance(document.get("registration_endpoint"), str),
         metadata_documents=document.get("client_id_metadata_document_supported") is True,

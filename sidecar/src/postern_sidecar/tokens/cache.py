@@ -3,7 +3,6 @@
 from cachetools import LRUCache
 
 from postern_sidecar.outcome import Principal
-from postern_sidecar.tokens.keys import KeyRing
 
 __all__ = ["CACHE_BYTES", "VerifiedTokens"]
 
@@ -15,33 +14,37 @@ _SCOPE_BYTES = 128
 
 
 class VerifiedTokens:
-    """Bound to one key ring: with other keys all is forgotten, since a withdrawn key's tokens are good no longer."""
+    """Bound to what the verdicts rest upon, by identity.
+
+    With other keys all is forgotten, since a withdrawn key's tokens are good no longer.
+    """
 
     def __init__(self, size: int = CACHE_BYTES) -> None:
         self._principals: LRUCache[bytes, Principal] = LRUCache(size, getsizeof=_weight)
-        self._ring: KeyRing | None = None
+        self._basis: object = None
 
     def __len__(self) -> int:
         return len(self._principals)
 
-    def get(self, digest: bytes, ring: KeyRing | None, now: float) -> Principal | None:
-        """Give who the token of this digest speaks for; None: not known, or past its exp. Without a ring nobody is."""
-        self._keep_to(ring)
+    def get(self, digest: bytes, basis: object, now: float) -> Principal | None:
+        """Give who the token of this digest speaks for; None: not known, or no longer to be trusted."""
+        self._keep_to(basis)
         principal = self._principals.get(digest)
         return principal if principal is not None and now < principal.expires_at else None
 
-    def put(self, digest: bytes, ring: KeyRing | None, principal: Principal) -> None:
-        """Remember a token that was verified with the ring."""
-        self._keep_to(ring)
+    def put(self, digest: bytes, basis: object, principal: Principal) -> None:
+        """Remember a token that was verified on this basis."""
+        self._keep_to(basis)
         self._principals[digest] = principal
 
-    def _keep_to(self, ring: KeyRing | None) -> None:
-        if ring is not self._ring:
+    def _keep_to(self, basis: object) -> None:
+        if basis is not self._basis:
             self._principals.clear()
-            self._ring = ring
+            self._basis = basis
 
 
 def _weight(principal: Principal) -> int:
     """About what an entry takes, in bytes."""
     headers = sum(len(name) + len(value) for name, value in principal.headers)
-    return _ENTRY_BYTES + headers + _SCOPE_BYTES * len(principal.scopes)
+    passed_on = len(principal.authorization or b"")
+    return _ENTRY_BYTES + headers + passed_on + _SCOPE_BYTES * len(principal.scopes)

@@ -45,8 +45,11 @@ def find(claims: Mapping[str, Any], name: str) -> object:
     return value
 
 
-def read_identity(claims: Mapping[str, Any], table: ClaimTable) -> Identity:
-    """Apply the table: for each field the first claim with a usable, non-empty value."""
+def read_identity(claims: Mapping[str, Any], table: ClaimTable, granted: frozenset[str] | None = None) -> Identity:
+    """Apply the table: for each field the first claim with a usable, non-empty value.
+
+    granted: the token's scopes, when they are known otherwise than from its claims.
+    """
     return Identity(
         user_id=_text(claims, table.user_id),
         email=_text(claims, table.email),
@@ -57,7 +60,7 @@ def read_identity(claims: Mapping[str, Any], table: ClaimTable) -> Identity:
         organization_id=_text(claims, table.organization_id),
         roles=_texts(claims, table.roles),
         permissions=_texts(claims, table.permissions),
-        scopes=_scopes(claims, table.scopes),
+        scopes=_scopes(claims, table.scopes) if granted is None else tuple(sorted(granted)),
     )
 
 

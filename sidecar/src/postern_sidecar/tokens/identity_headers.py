@@ -6,6 +6,7 @@ list at its commas) gives back exactly the claim.
 """
 
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,8 @@ MAX_ALL_BYTES = 16384
 
 _RESERVED_PREFIXES = (b"x-mcp-user-", b"x-mcp-org-")
 _RESERVED = frozenset((b"x-mcp-roles", b"x-mcp-permissions", b"x-mcp-scopes", b"x-mcp-claims"))
+_SECRET_CLAIMS = frozenset(("nonce", "at_hash", "c_hash", "s_hash", "jti", "sid"))
+"""Of the protocol: they prove something to somebody, or name a session at the identity provider."""
 _READABLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
@@ -57,6 +60,9 @@ def identity_headers(
     """Give the headers for the server and the names of those that were dropped because they are too long."""
     candidates = list(_standard(identity)) if forward.identity_headers else []
     candidates += [(extra.header.lower().encode(), _encode_any(find(claims, extra.claim))) for extra in forward.claims]
+    if forward.identity_headers:
+        # Last: where there is not room for all, it is the one that repeats the others.
+        candidates.append((b"x-mcp-claims", _encode_claims(claims)))
     kept: list[tuple[bytes, bytes]] = []
     dropped: list[str] = []
     total = 0
@@ -83,6 +89,11 @@ def _standard(identity: Identity) -> Iterable[tuple[bytes, bytes]]:
     yield b"x-mcp-roles", encode_list(identity.roles)
     yield b"x-mcp-permissions", encode_list(identity.permissions)
     yield b"x-mcp-scopes", encode_list(identity.scopes)
+
+
+def _encode_claims(claims: Mapping[str, Any]) -> bytes:
+    said = {name: value for name, value in claims.items() if name not in _SECRET_CLAIMS}
+    return urlsafe_b64encode(json.dumps(said, separators=(",", ":")).encode()).rstrip(b"=")
 
 
 def _encode_any(value: object) -> bytes:

@@ -18,7 +18,7 @@ from postern_sidecar.strict_json import read_object
 from postern_sidecar.tokens.keys import KeyRing
 from postern_sidecar.tokens.registered import Expected, check_claims
 
-__all__ = ["MAX_TOKEN_BYTES", "Header", "read_header", "verify"]
+__all__ = ["MAX_TOKEN_BYTES", "Header", "read_header", "verify", "verify_signature"]
 
 MAX_TOKEN_BYTES = 16384
 """Servers refuse headers of about this size anyway; parsing stays cheap."""
@@ -73,6 +73,12 @@ def read_header(token: bytes, algorithms: frozenset[str]) -> Header | Reason:
 
 def verify(token: bytes, header: Header, ring: KeyRing, expected: Expected, now: float) -> Mapping[str, Any] | Reason:
     """Check signature, then claims. Gives the claims, or why not; a refetch of the keys may cure UNKNOWN_KEY."""
+    payload = verify_signature(token, header, ring)
+    return payload if isinstance(payload, Reason) else _read_claims(payload, expected, now)
+
+
+def verify_signature(token: bytes, header: Header, ring: KeyRing) -> bytes | Reason:
+    """Check the signature alone. Gives what was signed, or why not, as verify."""
     candidates = ring.candidates(header.kid, header.algorithm)
     if not candidates:
         known = header.kid is not None and ring.knows(header.kid)
@@ -81,10 +87,9 @@ def verify(token: bytes, header: Header, ring: KeyRing, expected: Expected, now:
     registry = _Registry(algorithms=[_jose_name(header.algorithm)], strict_check_header=False)
     for candidate in candidates:
         try:
-            payload = jws.deserialize_compact(token, candidate.key, registry=registry).payload
+            return jws.deserialize_compact(token, candidate.key, registry=registry).payload
         except (JoseError, ValueError):
             continue
-        return _read_claims(payload, expected, now)
     return Reason.BAD_SIGNATURE
 
 

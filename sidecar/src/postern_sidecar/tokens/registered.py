@@ -6,7 +6,7 @@ from typing import Any
 
 from postern_sidecar.outcome import Reason
 
-__all__ = ["Expected", "check_claims"]
+__all__ = ["Expected", "check_claims", "is_date", "is_foreign_kind", "is_one_of", "names_one_of"]
 
 _LAST_SECOND = 253402300799
 """End of the year 9999: what lies beyond is no date."""
@@ -19,7 +19,8 @@ _FOREIGN_KINDS = frozenset(("id", "refresh", "offline", "logout"))
 class Expected:
     """What a token must say."""
 
-    issuer: str
+    issuers: frozenset[str]
+    """iss must be one of them, byte for byte."""
     audiences: frozenset[str]
     """aud must name one of them."""
     audience_required: bool
@@ -29,9 +30,9 @@ class Expected:
 
 def check_claims(claims: Mapping[str, Any], expected: Expected, now: float) -> Reason | None:
     """Give the first fault, None when there is none. now is in epoch seconds."""
-    if claims.get("iss") != expected.issuer:
+    if not is_one_of(claims.get("iss"), expected.issuers):
         return Reason.WRONG_ISSUER
-    if expected.audience_required and not _names_one_of(claims.get("aud"), expected.audiences):
+    if expected.audience_required and not names_one_of(claims.get("aud"), expected.audiences):
         return Reason.WRONG_AUDIENCE
     if _is_other_kind(claims):
         return Reason.ID_TOKEN
@@ -44,8 +45,13 @@ def check_claims(claims: Mapping[str, Any], expected: Expected, now: float) -> R
     return None
 
 
-def _names_one_of(audience: object, accepted: frozenset[str]) -> bool:
-    # RFC 7519 section 4.1.3: one string, or an array of strings.
+def is_one_of(value: object, accepted: frozenset[str]) -> bool:
+    """Whether a claim is a string, and one of these."""
+    return isinstance(value, str) and value in accepted
+
+
+def names_one_of(audience: object, accepted: frozenset[str]) -> bool:
+    """Whether aud names one of these: one string, or an array of strings (RFC 7519 section 4.1.3)."""
     named = [audience] if isinstance(audience, str) else audience
     if not isinstance(named, list) or not all(isinstance(item, str) for item in named):
         return False
@@ -53,20 +59,24 @@ def _names_one_of(audience: object, accepted: frozenset[str]) -> bool:
 
 
 def _is_other_kind(claims: Mapping[str, Any]) -> bool:
-    if any(name in claims for name in _ID_TOKEN_CLAIMS):
-        return True
+    return any(name in claims for name in _ID_TOKEN_CLAIMS) or is_foreign_kind(claims)
+
+
+def is_foreign_kind(claims: Mapping[str, Any]) -> bool:
+    """Whether the claims say themselves that the token is an ID token, a refresh token or a logout token."""
     kinds = (claims.get("typ"), claims.get("token_use"))
     return any(isinstance(kind, str) and kind.lower() in _FOREIGN_KINDS for kind in kinds)
 
 
 def _is_well_formed(claims: Mapping[str, Any]) -> bool:
     return (
-        _is_date(claims.get("exp"))
-        and all(_is_date(claims[name]) for name in ("nbf", "iat") if name in claims)
+        is_date(claims.get("exp"))
+        and all(is_date(claims[name]) for name in ("nbf", "iat") if name in claims)
         and all(isinstance(claims[name], str) for name in ("sub", "client_id", "azp") if name in claims)
     )
 
 
-def _is_date(value: object) -> bool:
+def is_date(value: object) -> bool:
+    """Whether a claim is a NumericDate (RFC 7519 section 2)."""
     # bool is an int to Python; without this, exp: true would be a date.
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LAST_SECOND

@@ -1,0 +1,1 @@
+"""Mode Proxy at run time: its facade put together and served. Nothing here is loaded in mode Direct."""
