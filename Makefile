@@ -9,7 +9,7 @@ UV := $(CACHE)/uv/$(UV_VERSION)/bin/uv
 RUN := $(UV) run --frozen --all-groups --all-extras --
 VENV := .venv/.synced
 
-.PHONY: help init demo try test test-fast test-kernel test-cluster check generate verify images cluster cluster-down clean
+.PHONY: help init demo try test test-fast test-kernel test-clients test-browser test-cluster check generate verify images cluster cluster-down clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,11 +45,20 @@ demo: init ## the whole story on a real Kubernetes (CLUSTER=current: kubectl's c
 	$(RUN) python -m examples.demo
 
 test-fast: init ## unit, property, in-process and socket tests: under a minute
-	$(RUN) pytest -m "not cluster and not root" -n 2 --dist loadfile
+	$(RUN) pytest -m "not cluster and not root and not browser and not clients" -n 2 --dist loadfile
 
 test-kernel: init ## the redirect's rules, in network namespaces of their own (root)
 	@python3 -m tests.support.images.debian nft=nftables ip=iproute2 setpriv=util-linux unshare=util-linux
 	$(RUN) pytest -m "root and not cluster"
+
+test-clients: init ## MCP clients as people use them, at real identity providers; the conformance suite
+	@$(RUN) python -m tests.clients.prepare
+	$(RUN) pytest -m clients tests/clients tests/conformance
+
+test-browser: init ## the login pages and the MCP Inspector in Chromium
+	@python3 -m tests.support.images.debian /usr/bin/chromium=chromium
+	@$(RUN) python -m tests.support.browsers.inspector
+	$(RUN) pytest -m browser tests/browser
 
 test-cluster: init ## everything on a real Kubernetes (CLUSTER=current: kubectl's current context)
 ifneq ($(CLUSTER),current)
@@ -57,7 +66,7 @@ ifneq ($(CLUSTER),current)
 endif
 	$(RUN) pytest -m cluster
 
-test: check test-fast test-kernel test-cluster ## everything, fast tiers first
+test: check test-fast test-kernel test-clients test-browser test-cluster ## everything, fast tiers first
 
 images: init ## build the images of this checkout (and of the demo) as archives
 	$(RUN) python -m examples.demo.images

@@ -20,7 +20,7 @@ from postern_crds import key_ring
 from postern_crds.key_ring import KeyRing, RingKey
 from postern_crds.sidecar_config import EndpointsConfig, SidecarConfig, encode
 from postern_sidecar.facade.artefacts import Code, fingerprint, seal_as
-from postern_sidecar.sealing import Seals
+from postern_sidecar.sealing import Seals, upstream_name
 from tests.support.fake_issuer import FakeIssuer
 from tests.support.policies import PROXY, RESOURCE_URL, make_config, make_proxy_config
 from tests.support.tokens import SigningPair, claims_for, issue, make_pair
@@ -158,8 +158,9 @@ def _measure_cached(sidecar: Running, tokens: Sequence[str]) -> Rate:
 
 def _run(scene: Scene) -> Run:
     ring = KeyRing((RingKey("ring-1", key_ring.encode_secret(b"k" * 32), 0),))
-    seals = Seals(ring, PROXY.issuer)
-    with scene.sidecar(scene.config(proxy=True), ring) as sidecar:
+    config = scene.config(proxy=True)
+    seals = Seals(ring, PROXY.issuer, upstream_name(config, PROXY))
+    with scene.sidecar(config, ring) as sidecar:
         registrations, bodies = _measure(sidecar, [_registration()] * REGISTRATIONS, 201)
         client_id = str(msgspec.json.decode(bodies[0])["client_id"])
         codes = [_code(seals, client_id, number) for number in range(EXCHANGES)]

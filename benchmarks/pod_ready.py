@@ -1,6 +1,7 @@
 """How much later a protected pod is Ready: this module measures it, ``python -m benchmarks.pod_ready``."""
 
 import argparse
+import random
 import statistics
 import tempfile
 import time
@@ -16,7 +17,7 @@ with an init container that ends at once and a native sidecar that does nothing 
 of the node; and with Postern. What the idle forms take more is the kubelet's own, whatever runs in the containers. Time
 from the request that creates the pod until its condition Ready is seen (asked every 20 ms). The images are on the node;
 the identity provider is a pod of the same node. A kubelet looks and probes at moments of its own, so that single times
-move by up to a second: the medians count."""
+move by up to a second: pods are created at random moments, and the medians count."""
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 PATIENCE_S = 60
 IMAGE = "localhost/postern-base:dev"
@@ -84,7 +85,9 @@ def _seconds(api: Api, name: str, pod: Manifest) -> float:
     api.must("DELETE", f"{PODS}/{name}?gracePeriodSeconds=0")
     while api.ask("GET", f"{PODS}/{name}")[0] != 404:
         time.sleep(0.05)
-    time.sleep(0.5)  # its processes end after its object
+    time.sleep(
+        0.5 + random.random()
+    )  # its processes end after its object; then at no fixed phase of the kubelet's second
     return took
 
 

@@ -12,10 +12,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from examples.demo import story
+from examples.demo import second_act, story
 from examples.demo.images import IDP, OPERATOR, REGISTRY, SIDECAR, WEATHER, build_images
 from examples.demo.narrator import Narrator, StepFailed
-from examples.demo.stage import IDP_NAME, IDP_PORT, LOCAL_PORT, NAMESPACE, OPERATOR_NAMESPACE, URL, Stage
+from examples.demo.stage import (
+    FORECAST_PORT,
+    FORECAST_URL,
+    IDP_NAME,
+    IDP_PORT,
+    LOCAL_PORT,
+    NAMESPACE,
+    OPERATOR_NAMESPACE,
+    SSO_NAME,
+    SSO_PORT,
+    URL,
+    Stage,
+)
 from tests.support import cluster
 from tests.support.identity.programs import ProgramFailed
 from tests.support.images.errors import SetupError
@@ -74,6 +86,7 @@ def tell(environment: Mapping[str, str], folder: Path, narrator: Narrator) -> No
     stage = Stage(kube=kube, folder=folder, registry=registry, narrator=narrator)
     try:
         play(stage, renewed=renewed)
+        play_second_act(stage)
     except FAILURES:
         print(_situation(kube), file=sys.stderr)
         raise
@@ -101,20 +114,45 @@ def play(stage: Stage, *, renewed: bool) -> None:
     story.refused_inside(stage)
 
 
+def play_second_act(stage: Stage) -> None:
+    """The same once more where clients cannot register."""
+    narrator = stage.narrator
+    narrator.step("Second act: an identity provider that registers nobody, and a second MCP server")
+    second_act.set_the_scene(stage)
+    second_act.registration_refused(stage)
+    narrator.step("A policy in mode Proxy: Postern is its one client, and the authorization server for all others")
+    second_act.protect(stage)
+    narrator.step("Without a token")
+    second_act.refused_outside(stage)
+    narrator.step("The MCP client with nothing but the URL; alice is at the browser and is asked twice")
+    second_act.served_after_login(stage)
+    narrator.step("All its pods are replaced")
+    second_act.served_after_restart(stage)
+
+
 def say_goodbye(stage: Stage, *, is_current: bool) -> None:
     """How to go on with an own client, and how to leave nothing behind."""
     tell = stage.narrator
     tell.step("It is yours now")
     if not is_current:
         tell.command('eval "$(python3 -m tests.support.cluster env)"')
-    tell.command(f"kubectl -n {NAMESPACE} port-forward svc/weather {LOCAL_PORT}:80 &")
-    tell.command(f"kubectl -n {NAMESPACE} port-forward svc/idp {IDP_PORT}:{IDP_PORT} &")
-    tell.command(f"echo '127.0.0.1 {IDP_NAME}' | sudo tee -a /etc/hosts")
+    doors = {
+        "weather": f"{LOCAL_PORT}:80",
+        "idp": str(IDP_PORT),
+        "forecast": f"{FORECAST_PORT}:80",
+        "sso": str(SSO_PORT),
+    }
+    tell.command(
+        "\n".join(f"kubectl -n {NAMESPACE} port-forward svc/{name} {ports} &" for name, ports in doors.items())
+    )
+    tell.command(f"echo '127.0.0.1 {IDP_NAME} {SSO_NAME}' | sudo tee -a /etc/hosts")
     tell.command(
         f"kubectl -n {NAMESPACE} get configmap idp-ca -o jsonpath='{{.data.ca\\.crt}}' > ca.crt\n"
         "export NODE_EXTRA_CA_CERTS=$PWD/ca.crt SSL_CERT_FILE=$PWD/ca.crt   # for your client"
     )
-    tell.does(f"Give {URL} to any MCP client and log in as alice (alice-pw) or bob (bob-pw). To clean up:")
+    tell.does(
+        f"Give {URL} or {FORECAST_URL} to any MCP client and log in as alice (alice-pw) or bob (bob-pw). To clean up:"
+    )
     tell.command(f"kubectl delete namespace {NAMESPACE}")
     if is_current:
         tell.command(f"helm uninstall postern -n {OPERATOR_NAMESPACE}")

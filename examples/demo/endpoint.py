@@ -72,6 +72,11 @@ class KnownCall:
     """The identity headers that the server saw."""
     weather: str
 
+    def told(self) -> list[str]:
+        """The identity headers as plain lines; of all claims in one header only the beginning."""
+        shown = {name: f"{value[:40]}…" if name == "x-mcp-claims" else value for name, value in self.identity.items()}
+        return [f"{name}: {value}" for name, value in sorted(shown.items())]
+
 
 def call_openly(url: str, *, network: Network | None = None) -> OpenCall:
     """Uses the server without a token."""
@@ -103,6 +108,21 @@ def refused_with_token(url: str, token: str, *, network: Network | None = None) 
     seen = _post(url, network, token=token)
     expect(seen.status == 401 and seen.parameter("error") == "invalid_token", "401 and error invalid_token", seen)
     return seen
+
+
+def served_with_token(url: str, token: str, *, network: Network | None = None) -> int:
+    """Sends a first MCP message with a token that must be accepted; gives back the status."""
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "probe", "version": "1"}}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
+
+    async def send() -> int:
+        async with (network or Network()).client(headers=headers) as http:
+            return (await http.post(url, json=body)).status_code
+
+    status = _run(send(), f"an answer of {url}")
+    expect(status == 200, "status 200", status)
+    return status
 
 
 def call_after_login(url: str, browser: ScriptedBrowser, *, on_exchange: Listener | None = None) -> KnownCall:

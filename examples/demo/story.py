@@ -16,6 +16,7 @@ from examples.demo.stage import (
     LOCAL_PORT,
     NAMESPACE,
     OPERATOR_NAMESPACE,
+    SSO_NAME,
     URL,
     Stage,
     reachable,
@@ -81,13 +82,18 @@ def set_the_scene(stage: Stage) -> None:
 def _trust(stage: Stage) -> list[Manifest]:
     authority = PrivateCA("Postern demo authority")
     stage.ca_file.write_bytes(authority.certificate)
-    leaf = authority.leaf(IDP_NAME, f"{IDP_NAME}.cluster.local", "localhost")
-    secret = {"tls.crt": leaf.certificate.decode(), "tls.key": leaf.key.decode()}
     trusted = {"ca.crt": authority.certificate.decode()}
     return [
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "idp-tls"}, "stringData": secret},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "idp-ca"}, "data": trusted},
+        _certificate(authority, "idp-tls", IDP_NAME),
+        _certificate(authority, "sso-tls", SSO_NAME),
     ]
+
+
+def _certificate(authority: PrivateCA, secret: str, name: str) -> Manifest:
+    leaf = authority.leaf(name, f"{name}.cluster.local", "localhost")
+    pair = {"tls.crt": leaf.certificate.decode(), "tls.key": leaf.key.decode()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret}, "stringData": pair}
 
 
 def served_without_token(stage: Stage) -> OpenCall:
@@ -107,7 +113,7 @@ def apply_policy(stage: Stage) -> dict[str, Any]:
     tell.shows(line for line in text.splitlines() if not line.startswith("#"))
     tell.command(f"kubectl -n {NAMESPACE} apply -f examples/demo/manifests/policy.yaml")
     kube.apply(text)
-    status = wait_for("the policy is programmed", lambda: _status_with(kube, "Programmed"), timeout_s=READY_SECONDS)
+    status = wait_for("the policy is programmed", lambda: status_with(kube, "Programmed"), timeout_s=READY_SECONDS)
     _show_policy(stage)
     tell.seen("the policy is accepted, and no pod is behind it yet")
     return status
@@ -120,8 +126,8 @@ def protect(stage: Stage) -> dict[str, Any]:
     tell.command(f"kubectl -n {NAMESPACE} {' '.join(command)}")
     kube.run(*command)
     kube.rollout("deployment/weather")
-    wait_for("the pods without sidecar are gone", lambda: _only_guarded_pods(kube), timeout_s=READY_SECONDS)
-    status = wait_for("the policy is ready", lambda: _status_with(kube, "Ready"), timeout_s=READY_SECONDS)
+    wait_for("the pods without sidecar are gone", lambda: only_guarded_pods(kube), timeout_s=READY_SECONDS)
+    status = wait_for("the policy is ready", lambda: status_with(kube, "Ready"), timeout_s=READY_SECONDS)
     expect(status.get("readyTargets") == "1/1", "1/1 pods with the wanted configuration", status.get("readyTargets"))
     _show_policy(stage)
     tell.seen("the pod's own sidecar says that it enforces this policy")
@@ -133,16 +139,18 @@ def _show_policy(stage: Stage) -> None:
     stage.narrator.shows(stage.kube.run("get", "mcpauth"))
 
 
-def _status_with(kube: Kube, condition: str) -> dict[str, Any] | None:
-    policy = kube.get("mcpauth", "weather")
+def status_with(kube: Kube, condition: str, name: str = "weather") -> dict[str, Any] | None:
+    """The policy's status, once this condition holds for its present spec."""
+    policy = kube.get("mcpauth", name)
     status: dict[str, Any] = policy.get("status", {})
     is_true = any(c["type"] == condition and c["status"] == "True" for c in status.get("conditions", []))
     return status if is_true and status.get("observedGeneration") == policy["metadata"]["generation"] else None
 
 
-def _only_guarded_pods(kube: Kube) -> bool:
+def only_guarded_pods(kube: Kube, name: str = "weather") -> bool:
+    """Whether every pod of the workload is to have a sidecar."""
     # Pods that are going away count: a port-forward to the Service may still choose one.
-    pods = kube.get("pods", "-l", "app=weather")["items"]
+    pods = kube.get("pods", "-l", f"app={name}")["items"]
     return all(pod["metadata"].get("labels", {}).get("postern.dev/inject") == "true" for pod in pods)
 
 
@@ -163,7 +171,7 @@ def served_after_login(stage: Stage, *, username: str = "alice") -> KnownCall:
         browser = ScriptedBrowser(network=network, username=username, password=f"{username}-pw")
         seen = call_after_login(URL, browser, on_exchange=lambda exchange: tell.shows(exchange.line()))
     tell.does("The tool whoami tells what the server, still unchanged, was told:")
-    tell.shows(f"{name}: {value}" for name, value in sorted(seen.identity.items()))
+    tell.shows(seen.told())
     tell.seen(f"{seen.weather} And the client's own header 'X-Mcp-User-Id: mallory' went nowhere")
     return seen
 

@@ -140,7 +140,7 @@ def show_who_gets_in(places: Places, narrator: Narrator) -> None:
     )
     known = call_after_login(places.url, ScriptedBrowser(), on_exchange=lambda seen: narrator.shows(seen.line()))
     narrator.does("It found the login by itself. The tool whoami tells what the server, still unchanged, was told:")
-    narrator.shows(f"{name}: {value}" for name, value in sorted(known.identity.items()))
+    narrator.shows(known.told())
     narrator.seen(f"{known.weather} And the client's own header 'X-Mcp-User-Id: mallory' went nowhere")
 
     narrator.step("A real token of the same issuer and user, but for another server")

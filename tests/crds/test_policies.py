@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from postern_crds.rules import RULES
-from postern_crds.structural import object_schema
+from postern_crds.structural import custom_resource_definition, object_schema
 from postern_crds.v1alpha1 import PolicySpec
 from postern_crds.validate import faults, with_defaults
 
@@ -67,6 +67,17 @@ def test_each_rule_that_judges_a_value_refuses_a_fixture() -> None:
     silent = [r.message for r in RULES if r.holds is not None and r.message not in said]
 
     assert silent == []
+
+
+def _empty_properties(node: Any, path: str = "$") -> list[str]:
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    found = [path] if isinstance(node, dict) and node.get("properties") == {} else []
+    return found + [place for name, child in children for place in _empty_properties(child, f"{path}.{name}")]
+
+
+def test_definition_has_no_empty_properties_which_the_api_server_drops_and_later_appliers_conflict_over() -> None:
+    assert _empty_properties(object_schema()) != [], "there are providers without a field"
+    assert _empty_properties(custom_resource_definition()) == []
 
 
 def _undescribed(node: dict[str, Any], path: str) -> list[str]:

@@ -176,3 +176,11 @@ async def test_wrong_use_is_one_line_and_exit_code_2() -> None:
     assert process.returncode == 2
     assert b"--upstream is 'nowhere'" in errors
     assert (output, errors.count(b"\n")) == (b"", 1)
+
+
+async def test_help_goes_to_stdout_and_exit_code_is_0() -> None:
+    process = await spawn("--help")
+    async with asyncio.timeout(20):
+        output, errors = await process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+    assert output.startswith(b"usage: postern-sidecar")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from postern_sidecar.errors import SettingsError
-from postern_sidecar.settings import Address, parse_address, read_settings
+from postern_sidecar.settings import HELP, Address, asks_for_help, parse_address, read_settings
 
 REQUIRED = ["--config", "/etc/postern", "--upstream", "127.0.0.1:8000"]
 
@@ -39,6 +39,23 @@ def test_each_option_has_a_variable_and_the_option_wins() -> None:
     assert (settings.namespace, settings.drain_seconds) == ("team-a", 7)
 
 
+def test_value_may_follow_an_equals_sign_and_the_last_one_wins() -> None:
+    settings = read_settings([*REQUIRED, "--config=/a=b", "--listen", "a:1", "--listen=b:2"], {})
+    assert (settings.config, settings.listen) == (Path("/a=b"), Address("b", 2))
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_is_asked_for_wherever_it_stands(word: str) -> None:
+    assert asks_for_help([*REQUIRED, word])
+    assert not asks_for_help(REQUIRED)
+
+
+def test_help_names_each_option_and_its_variable() -> None:
+    for name in ("config", "listen", "health", "upstream"):
+        assert f"--{name} " in HELP
+        assert f"POSTERN_{name.upper()}" in HELP
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "says"),
     [
@@ -46,7 +63,9 @@ def test_each_option_has_a_variable_and_the_option_wins() -> None:
         (["--config", "/c"], {}, "--upstream is missing"),
         ([*REQUIRED, "--surprise"], {}, "--surprise"),
         ([*REQUIRED, "extra"], {}, "extra"),
-        ([*REQUIRED, "--listen"], {}, "--listen"),
+        ([*REQUIRED, "--listen"], {}, "--listen needs a value"),
+        ([*REQUIRED, "--listen", "--health", "a:1"], {}, "--listen needs a value"),
+        ([*REQUIRED, "--listen="], {}, "--listen needs a value"),
         ([*REQUIRED, "--conf", "/x"], {}, "--conf"),
         (REQUIRED, {"POSTERN_LISTEN": "19871"}, "--listen"),
         (REQUIRED, {"POSTERN_DRAIN_SECONDS": "soon"}, "POSTERN_DRAIN_SECONDS"),

@@ -67,6 +67,7 @@ _DEFAULT = SidecarConfig(
         remote=None,
         audiences=(RESOURCE_URL,),
         audience_required=True,
+        client_id="",
         algorithms=("RS256", "PS256", "ES256", "EdDSA"),
         leeway_s=30,
         required_scopes=(),

@@ -135,6 +135,8 @@ class VerificationConfig(_Model, frozen=True):
     audiences: tuple[str, ...]
     """aud must name one of them; empty only with audience_required false."""
     audience_required: bool
+    client_id: str
+    """The token's client_id (RFC 9068 section 2.2), else azp, must be this; of JWTs alone. Empty: not looked at."""
     algorithms: tuple[str, ...]
     leeway_s: int
     required_scopes: tuple[str, ...]

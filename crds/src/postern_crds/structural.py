@@ -118,6 +118,16 @@ def object_schema() -> Schema:
     return schema
 
 
+def _stored(node: Any) -> Any:
+    """Give a schema as the API server stores it: without empty ``properties``.
+
+    With them, nobody else than who applied the definition first could apply the same one again: not Helm after kubectl.
+    """
+    if isinstance(node, dict):
+        return {name: _stored(child) for name, child in node.items() if name != "properties" or child}
+    return [_stored(child) for child in node] if isinstance(node, list) else node
+
+
 def custom_resource_definition() -> Schema:
     """Give the CustomResourceDefinition object."""
     columns = [
@@ -127,7 +137,7 @@ def custom_resource_definition() -> Schema:
         "name": VERSION,
         "served": True,
         "storage": True,
-        "schema": {"openAPIV3Schema": object_schema()},
+        "schema": {"openAPIV3Schema": _stored(object_schema())},
         "subresources": {"status": {}},
         "additionalPrinterColumns": columns,
     }

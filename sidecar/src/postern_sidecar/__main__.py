@@ -11,9 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import structlog
 import uvloop
-from prometheus_client import generate_latest
 
 from postern_sidecar.app import GuardedApp
 from postern_sidecar.enforced import Enforced, FacadeDoor
@@ -28,13 +26,13 @@ from postern_sidecar.gate.upstream import Upstream, connect
 from postern_sidecar.health.app import create_health_app
 from postern_sidecar.health.probes import Probes, parse_probes
 from postern_sidecar.health.status import status_document, unready_reasons
-from postern_sidecar.logs import LogLevel, configure
+from postern_sidecar.logs import LogLevel, configure, get_logger
 from postern_sidecar.metrics import FacadeMetrics, TrafficMetrics, create_metrics
 from postern_sidecar.policy.live import Live
 from postern_sidecar.policy.load import ConfigFault, Loaded, judge, read
 from postern_sidecar.policy.watch import watch
 from postern_sidecar.serving import Servers, bind
-from postern_sidecar.settings import Address, Settings, read_settings
+from postern_sidecar.settings import HELP, Address, Settings, asks_for_help, read_settings
 from postern_sidecar.tokens.source import Source
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger("postern_sidecar")
 
 
 class _Sidecar:
@@ -108,7 +106,7 @@ class _Sidecar:
 
     def metrics_text(self) -> bytes:
         """Metrics in Prometheus' text format."""
-        return generate_latest(self._metrics.registry)
+        return self._metrics.registry.text()
 
     def _degraded(self) -> str | None:
         return str(self._live.fault) if self._live.fault is not None else None
@@ -158,6 +156,9 @@ def _judges_alike(before: Loaded, now: Loaded) -> bool:
 
 def main() -> None:
     """Run the sidecar."""
+    if asks_for_help(sys.argv[1:]):
+        print(HELP, end="")
+        return
     try:
         settings = read_settings(sys.argv[1:], os.environ)
         probes = parse_probes(settings.probes)

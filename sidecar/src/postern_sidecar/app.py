@@ -10,8 +10,6 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
-import structlog
-
 from postern_sidecar.enforced import Enforced
 from postern_sidecar.forward.asgi import send_answer
 from postern_sidecar.forward.faults import UnsupportedRequest
@@ -24,6 +22,7 @@ from postern_sidecar.forward.upload import Receive, Send
 from postern_sidecar.gate.audit import record
 from postern_sidecar.gate.decision import Answer, FacadeCall
 from postern_sidecar.gate.request import RequestHead
+from postern_sidecar.logs import get_logger
 from postern_sidecar.policy.live import Live
 
 __all__ = ["GuardedApp"]
@@ -31,7 +30,7 @@ __all__ = ["GuardedApp"]
 _CLOSE = (b"connection", b"close")
 _NO_POLICY_RETRY_S = 5
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class GuardedApp:

@@ -1,7 +1,8 @@
 """State that travels through other hands: this module seals and opens it (JWE, RFC 7516, ``dir`` with A256GCM).
 
 Each purpose and each issuer has keys of its own, derived by HKDF (RFC 5869), and ``typ`` names the purpose:
-what was sealed for one purpose, issuer or ring is never opened for another.
+what was sealed for one purpose, issuer or ring is never opened for another. What holds something of the identity
+provider has keys of its own for each identity provider, too: one never gets the codes and tokens of another.
 """
 
 import binascii
@@ -18,8 +19,9 @@ from joserfc.jwk import OctKey
 from joserfc.util import json_b64decode
 
 from postern_crds.key_ring import SECRET_BYTES, KeyRing, RingKey
+from postern_crds.sidecar_config import ProxyConfig, SidecarConfig
 
-__all__ = ["MAX_SEALED_BYTES", "Purpose", "Seals"]
+__all__ = ["MAX_SEALED_BYTES", "Purpose", "Seals", "upstream_name"]
 
 MAX_SEALED_BYTES = 16384
 """Nothing of ours is longer; what is, is not looked at."""
@@ -45,13 +47,27 @@ class Purpose(StrEnum):
     REFRESH_TOKEN = "postern-refresh-token"  # noqa: S105 - a name
 
 
+_OF_UPSTREAM = frozenset((Purpose.TRANSACTION, Purpose.CODE, Purpose.REFRESH_TOKEN))
+"""What holds a code, a verifier or a token of the identity provider. After a change of policy to another one, or to
+another client there, users log in anew; registrations and our access tokens, which name their issuer, live on."""
+
+
+def upstream_name(config: SidecarConfig, proxy: ProxyConfig) -> str:
+    """Give the name of an identity provider and our client there, for Seals."""
+    return f"{config.issuer.issuer} {proxy.upstream.client_id}"
+
+
 class Seals:
     """Seals and opens with one key ring for one issuer."""
 
-    def __init__(self, ring: KeyRing, issuer: str) -> None:
-        """Take the ring and our issuer identifier."""
+    def __init__(self, ring: KeyRing, issuer: str, upstream: str = "") -> None:
+        """Take the ring, our issuer identifier, and upstream_name() of the policy.
+
+        upstream empty: whoever seals and opens has no identity provider, so that nothing of one is opened either.
+        """
         self._keys = sorted(ring.keys, key=lambda key: key.not_before)
         self._issuer = issuer
+        self._upstream = upstream
         self._derived: dict[tuple[str, Purpose], OctKey] = {}
 
     def seal(self, purpose: Purpose, content: bytes, now: float) -> str:
@@ -101,7 +117,9 @@ class Seals:
     def _derive(self, key: RingKey, purpose: Purpose) -> OctKey:
         derived = self._derived.get((key.kid, purpose))
         if derived is None:
-            secret = _hkdf(key.secret_bytes(), f"postern/v1/{purpose.value}/{self._issuer}")
+            # The issuer is a URL, so that no space in it could shift the border.
+            upstream = f" {self._upstream}" if purpose in _OF_UPSTREAM else ""
+            secret = _hkdf(key.secret_bytes(), f"postern/v1/{purpose.value}/{self._issuer}{upstream}")
             derived = self._derived[key.kid, purpose] = OctKey.import_key(secret)
         return derived
 

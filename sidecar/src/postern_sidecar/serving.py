@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import structlog
 import uvicorn
 
 from postern_sidecar.forward.listener import GuardedProtocol
+from postern_sidecar.logs import get_logger
 from postern_sidecar.settings import Address
 
 __all__ = ["Server", "Servers", "bind", "create_server"]
@@ -23,7 +23,7 @@ ours."""
 _ENDING_S = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def bind(address: Address) -> socket.socket:

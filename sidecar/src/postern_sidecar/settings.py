@@ -3,17 +3,15 @@
 Options win over variables. Everything about the policy itself is in the rendered file, nothing of it here.
 """
 
-import argparse
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from postern_crds.sidecar_ports import HEALTH_PORT, LISTEN_PORT
 from postern_sidecar.errors import SettingsError
 
-__all__ = ["Address", "Settings", "parse_address", "read_settings"]
+__all__ = ["HELP", "Address", "Settings", "asks_for_help", "parse_address", "read_settings"]
 
 _BRACKETED = re.compile(r"\[([^\]]*)\]:([0-9]+)")
 _PLAIN = re.compile(r"([^:\[\]]*):([0-9]+)")
@@ -54,31 +52,48 @@ class Settings:
     after which a kubelet kills."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise SettingsError(message)
+HELP = f"""\
+usage: postern-sidecar [--config DIR] [--listen ADDR:PORT] [--health ADDR:PORT] [--upstream ADDR:PORT]
+
+OAuth in front of one MCP server.
+
+  --config DIR          directory that holds policy.json and perhaps keys.json, client-secret, ca.crt
+  --listen ADDR:PORT    where clients connect (default [::]:{LISTEN_PORT})
+  --health ADDR:PORT    probes, metrics, status (default [::]:{HEALTH_PORT})
+  --upstream ADDR:PORT  the MCP server to protect
+  -h, --help            show this text and end
+
+Each option has a variable: POSTERN_CONFIG, POSTERN_LISTEN, POSTERN_HEALTH, POSTERN_UPSTREAM.
+"""
+_OPTIONS = frozenset(("--config", "--listen", "--health", "--upstream"))
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="postern-sidecar",
-        description="OAuth in front of one MCP server.",
-        epilog="Each option has a variable: POSTERN_CONFIG, POSTERN_LISTEN, POSTERN_HEALTH, POSTERN_UPSTREAM.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", metavar="DIR", help="directory that holds policy.json and perhaps ca.crt")
-    parser.add_argument("--listen", metavar="ADDR:PORT", help=f"where clients connect (default [::]:{LISTEN_PORT})")
-    parser.add_argument("--health", metavar="ADDR:PORT", help=f"probes, metrics, status (default [::]:{HEALTH_PORT})")
-    parser.add_argument("--upstream", metavar="ADDR:PORT", help="the MCP server to protect")
-    return parser
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Tell whether the caller wants to read HELP."""
+    return not {"-h", "--help"}.isdisjoint(arguments)
+
+
+def _options(arguments: Sequence[str]) -> dict[str, str]:
+    """Give what follows each option. By hand: argparse takes a quarter of a megabyte in each pod."""
+    options = {}
+    words = iter(arguments)
+    for word in words:
+        name, has_value, value = word.partition("=")
+        if name not in _OPTIONS:
+            raise SettingsError(f"{word!r} is no option: see postern-sidecar --help")
+        value = value if has_value else next(words, "")
+        if not value or value.startswith("--"):
+            raise SettingsError(f"{name} needs a value after it")
+        options[name] = value
+    return options
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """Read them. Raises SettingsError that names the option and says what to do."""
-    options = vars(_parser().parse_args(arguments))
+    options = _options(arguments)
 
     def given(name: str, default: str | None = None) -> str:
-        value = options[name] or environment.get(f"POSTERN_{name.upper()}") or default
+        value = options.get(f"--{name}") or environment.get(f"POSTERN_{name.upper()}") or default
         if value is None:
             raise SettingsError(f"--{name} is missing: give it, or set POSTERN_{name.upper()}")
         return str(value)

@@ -293,7 +293,6 @@ def test_introspection_without_a_client_is_an_error() -> None:
     [
         pytest.param({"google": {}}, "Tokeninfo", ("our-client",), "", id="google"),
         pytest.param({"github": {}}, "AppToken", ("our-client",), "client-secret", id="github"),
-        pytest.param({"workos": {"domain": "acme.authkit.app"}}, "Userinfo", (), "", id="workos"),
     ],
 )
 def test_opaque_tokens_are_verified_by_their_provider_and_bound_to_our_client(
@@ -304,15 +303,48 @@ def test_opaque_tokens_are_verified_by_their_provider_and_bound_to_our_client(
     assert verification.remote is not None
     assert (verification.remote.kind, verification.remote.cache_s) == (kind, 9)
     assert verification.remote.secret_file == secret_file
+    assert (verification.audiences, verification.audience_required) == (audiences, True)
+    assert verification.client_id == ""
+
+
+WORKOS = {"workos": {"domain": "acme.authkit.app"}}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "kind", "audiences", "client_id"),
+    [
+        pytest.param({}, None, (), "our-client", id="preset"),
+        pytest.param({"kind": "JWT"}, None, (), "our-client", id="JWT"),
+        pytest.param({"audiences": ["client_env"]}, None, ("client_env",), "our-client", id="audiences besides"),
+        pytest.param({"audience": "IssuerOnly"}, None, (), "", id="waived"),
+        pytest.param({"kind": "Userinfo"}, "Userinfo", (), "", id="Userinfo"),
+        pytest.param(
+            {"kind": "Introspection"}, "Introspection", ("https://mcp.example.com/mcp",), "", id="Introspection"
+        ),
+    ],
+)
+def test_tokens_of_workos_are_bound_to_our_application_in_mode_proxy(
+    chosen: dict[str, Any], kind: str | None, audiences: tuple[str, ...], client_id: str
+) -> None:
+    verification = _proxy(WORKOS, verification=chosen).verification
+
+    assert (verification.remote and verification.remote.kind) == kind
     assert (verification.audiences, verification.audience_required) == (audiences, bool(audiences))
+    assert verification.client_id == client_id
 
 
-def test_kind_of_the_user_replaces_the_preset_s() -> None:
-    workos = {"workos": {"domain": "acme.authkit.app"}}
+@pytest.mark.parametrize("provider", [{"auth0": {"domain": "a.auth0.com", "audience": "urn:x"}}, None])
+def test_audience_alone_binds_tokens_of_others(provider: dict[str, Any] | None) -> None:
+    verification = _proxy(provider).verification
 
-    verification = _proxy(workos, verification={"kind": "JWT", "audiences": ["client_env"]}).verification
+    assert (verification.client_id, verification.audience_required) == ("", True)
 
-    assert (verification.remote, verification.audiences) == (None, ("client_env",))
+
+def test_tokens_of_workos_are_bound_by_the_resource_in_mode_direct() -> None:
+    verification = render(make_policy(provider={"keycloak": None, **WORKOS})).verification
+
+    assert (verification.audiences, verification.audience_required) == (("https://mcp.example.com/mcp",), True)
+    assert (verification.remote, verification.client_id) == (None, "")
 
 
 def test_mode_direct_has_no_part_of_the_facade() -> None:

@@ -168,3 +168,23 @@ def test_passed_through_tokens_are_judged_as_in_mode_direct() -> None:
     policy = _policy(proxy={"tokenMode": "Passthrough"}, verification={"audience": "IssuerOnly"})
 
     assert _condition(_observe(policy, [{"client": "ready"}]), "AudienceUnchecked")[:2] == ("True", "IssuerOnly")
+
+
+@pytest.mark.parametrize(
+    ("verification", "verdict", "says"),
+    [
+        ({}, ("False", "AudienceChecked"), "client_id of every token must be postern-1. "),
+        ({"audiences": ["env"]}, ("False", "AudienceChecked"), "name one of: env and client_id of every token must be"),
+        ({"audience": "IssuerOnly"}, ("True", "IssuerOnly"), "every token of https://acme.authkit.app is accepted"),
+        ({"kind": "Userinfo", "audience": "IssuerOnly"}, ("True", "IssuerOnly"), "every token"),
+    ],
+)
+def test_passed_through_tokens_that_name_our_client_are_checked(
+    verification: Object, verdict: tuple[str, str], says: str
+) -> None:
+    workos = {"workos": {"domain": "acme.authkit.app"}}
+    policy = _policy(provider=workos, proxy={"tokenMode": "Passthrough"}, verification=verification)
+
+    *found, message = _condition(_observe(policy, [{"client": "ready"}]), "AudienceUnchecked")
+    assert tuple(found) == verdict
+    assert says in message

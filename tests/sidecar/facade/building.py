@@ -20,7 +20,7 @@ from postern_sidecar.idp.metadata import Metadata, load_metadata
 from postern_sidecar.idp.refreshed import Clock, Loaded, Refreshed
 from postern_sidecar.metrics import create_metrics
 from postern_sidecar.outcome import Reason, Unavailable
-from postern_sidecar.sealing import Seals
+from postern_sidecar.sealing import Seals, upstream_name
 from postern_sidecar.tokens.jwks import Jwks
 from tests.support.policies import make_proxy_config
 
@@ -78,7 +78,7 @@ def make_context(
     """A context as one policy's facade has it; fields are further ones of Context."""
     config = config or make_proxy_config()
     assert config.proxy is not None
-    seals = Seals(ring or make_ring(), config.proxy.issuer)
+    seals = Seals(ring or make_ring(), config.proxy.issuer, upstream_name(config, config.proxy))
     idp = idp or make_idp(config)
     upstream = config.proxy.upstream
     fields.setdefault("exchange", Exchange(upstream, idp.endpoints, idp.client, idp.client_secret))

@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
-from structlog.typing import EventDict
 
 from tests.sidecar.facade.building import NOW
 from tests.sidecar.facade.scene import UPSTREAM_VERIFIER, VERIFIER, Scene
 from tests.support.fake_idp import FakeIdp
+from tests.support.logs import EventDict, capture_logs
 from tests.support.tokens import SigningPair
 
 SceneMaker = Callable[..., Scene]

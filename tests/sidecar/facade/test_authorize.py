@@ -5,7 +5,6 @@ import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from postern_crds.sidecar_config import ClientConfig
 from postern_sidecar.errors import IdpUnreachable
@@ -35,6 +34,7 @@ from tests.sidecar.facade.browsing import (
 )
 from tests.sidecar.facade.building import NOW, header_of, make_context, make_idp, make_request, make_ring
 from tests.sidecar.facade.conftest import SceneMaker
+from tests.support.logs import capture_logs
 from tests.support.policies import PROXY, RESOURCE_URL
 
 
@@ -296,8 +296,52 @@ async def test_error_reaches_native_clients(uri: str) -> None:
 
 async def test_client_without_the_grant_is_unauthorized() -> None:
     context = make_facade()
-    answer = await ask(context, client_id=registered(context, grant_types=("refresh_token",)))
-    assert_error(answer, "unauthorized_client")
+    uri = "http://127.0.0.1:5/cb"
+    client_id = registered(context, redirect_uris=(uri,), grant_types=("refresh_token",))
+    assert_error(await ask(context, client_id=client_id, redirect_uri=uri), "unauthorized_client", uri)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("changes", "status", "event"),
+    [
+        pytest.param({"response_type": "token"}, 400, "unsupported_response_type", id="wrong request"),
+        pytest.param({"prompt": "none"}, 400, "consent_required", id="no question allowed"),
+        pytest.param({"scope": "\x00"}, 400, "invalid_scope", id="malformed scope"),
+    ],
+)
+async def test_link_to_us_leads_to_no_site_that_registered_itself(
+    changes: dict[str, str], status: int, event: str, method: str
+) -> None:
+    # RFC 9700 section 4.11.2: anybody can register, so that each error would be an open redirect.
+    context = make_facade()
+    uri = "https://phish.example/a?b='&c"
+    asked = {**ASKED, "client_id": registered(context, redirect_uris=(uri,)), "redirect_uri": uri, **changes}
+    request = make_request(query=asked) if method == "GET" else make_request("POST", form=asked)
+    page = await authorize(request, context)
+    assert_page(page, status, event)
+    body = page.body.decode()
+    assert f'<a href="https://phish.example/a?b=&#39;&amp;c&amp;error={event}&amp;' in body
+    assert "state=client-state&amp;iss=https%3A%2F%2Fmcp.example.com" in body
+    assert "phish.example</span>" in body
+
+
+async def test_outage_leads_to_no_site_that_registered_itself() -> None:
+    context = make_facade_with_metadata(iss_parameter=True, outage=IdpUnreachable("refused"))
+    page = await ask(context, client_id=registered(context))
+    assert_page(page, 503, "temporarily_unavailable")
+    assert header_of(page, "retry-after") == "5"
+
+
+@pytest.mark.parametrize(
+    "registration",
+    [{"allowed_hosts": ("*.example.org",)}, {"redirect_uris": (REDIRECT,)}],
+)
+async def test_site_that_the_policy_names_is_told_what_is_wrong(registration: dict[str, tuple[str, ...]]) -> None:
+    rules = msgspec.structs.replace(PROXY.registration, **registration)
+    context = make_facade(msgspec.structs.replace(PROXY, registration=rules))
+    answer = await ask(context, client_id=registered(context), response_type="token")
+    assert_error(answer, "unsupported_response_type")
 
 
 async def test_error_for_a_client_without_state_has_none() -> None:

@@ -1,6 +1,5 @@
 import msgspec
 import pytest
-from structlog.testing import capture_logs
 
 from postern_sidecar.errors import IdpUnreachable
 from postern_sidecar.facade.artefacts import Code, Transaction, fingerprint, open_as
@@ -24,6 +23,7 @@ from tests.sidecar.facade.browsing import (
     set_cookies,
 )
 from tests.sidecar.facade.building import NOW, header_of, make_context, make_request, make_ring
+from tests.support.logs import capture_logs
 from tests.support.policies import PROXY, RESOURCE_URL
 
 NAMES = CookieNames(ISSUER)

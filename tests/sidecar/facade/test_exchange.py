@@ -73,6 +73,15 @@ async def test_rejection_is_remembered_for_a_minute_or_until_a_success(scene: Sc
     assert exchange.client_state() == "ready"
 
 
+async def test_refusal_at_the_revocation_endpoint_closes_no_login(scene: Scene) -> None:
+    refresh_token = (await scene.log_in())["refresh_token"]
+    secret, scene.idp.client.secret = scene.idp.client.secret, "of the revocation endpoint alone"
+    assert (await scene.revoke(token=refresh_token)).status == 500
+    assert scene.context.exchange.client_state() == "ready"
+    scene.idp.client.secret = secret
+    assert (await scene.revoke(token=refresh_token)).status == 200
+
+
 async def test_answer_401_without_a_word_is_a_rejection(scene: Scene) -> None:
     result = read_tokens(Answer("https://idp", 401, b"<html>", "text/html"), NOW)
     assert isinstance(result, Refusal)

@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from postern_sidecar.facade.clients import Client
 from postern_sidecar.facade.documents import Documents
 from postern_sidecar.facade.facade import Facade, FacadeEndpoint, answer_fault
 from postern_sidecar.facade.faults import OAuthFault
 from tests.sidecar.facade.building import body_of, header_of, make_context, make_request
+from tests.support.logs import capture_logs
 
 PROGRAMS = (FacadeEndpoint.TOKEN, FacadeEndpoint.REGISTER, FacadeEndpoint.REVOKE)
 BROWSER = (FacadeEndpoint.AUTHORIZE, FacadeEndpoint.CONSENT, FacadeEndpoint.CALLBACK)

@@ -6,7 +6,7 @@ from postern_sidecar.facade.identities import MAX_CLAIMS_BYTES, bound_claims
 from tests.sidecar.facade.building import body_of
 from tests.sidecar.facade.conftest import SceneMaker
 from tests.sidecar.facade.scene import Scene
-from tests.support.fake_idp import USERINFO_PATH, FakeIdp
+from tests.support.fake_idp import ABSENT, USERINFO_PATH, FakeIdp
 from tests.support.fake_issuer import Behaviour
 from tests.support.policies import make_proxy_config
 
@@ -40,6 +40,27 @@ async def test_claim_that_userinfo_no_longer_has_is_gone_after_a_refresh(scene: 
     scene.idp.user_claims = {}
     second = body_of(await scene.refresh(first["refresh_token"]))
     assert "roles" not in (await scene.read(second["access_token"])).claims
+
+
+async def test_right_that_a_later_id_token_no_longer_has_is_gone_and_a_name_stays(scene: Scene) -> None:
+    scene.idp.user_claims = {}
+    scene.idp.id_claims = {"roles": ["admin"], "groups": ["owners"], "email": "a@example.com", "email_verified": True}
+    first = await scene.log_in()
+    scene.idp.id_token_at_refresh = True
+    scene.idp.id_claims = {"name": ABSENT}
+    second = body_of(await scene.refresh(first["refresh_token"]))
+    third = body_of(await scene.refresh(second["refresh_token"]))
+    for document in (second, third):
+        claims = (await scene.read(document["access_token"])).claims
+        assert (claims["name"], claims["email"]) == ("Alice", "a@example.com")
+        assert {"roles", "groups", "email_verified"}.isdisjoint(claims)
+
+
+async def test_claims_of_the_id_token_last_as_long_as_no_other_comes(scene: Scene) -> None:
+    scene.idp.id_claims = {"roles": ["admin"]}
+    first = await scene.log_in()
+    second = body_of(await scene.refresh(first["refresh_token"]))
+    assert (await scene.read(second["access_token"])).claims["roles"] == ["admin"]
 
 
 async def test_userinfo_of_another_user_is_refused(scene: Scene) -> None:

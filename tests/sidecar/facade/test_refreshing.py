@@ -10,12 +10,13 @@ from postern_sidecar.facade.artefacts import seal_as
 from postern_sidecar.facade.faults import OAuthFault
 from postern_sidecar.facade.refreshing import MAX_BYTES, MAX_ENTRIES, Refreshing
 from postern_sidecar.facade.upstream_answers import UpstreamTokens
-from postern_sidecar.sealing import Seals
+from postern_sidecar.sealing import Seals, upstream_name
 from tests.sidecar.facade.building import NOW, body_of, make_ring
 from tests.sidecar.facade.conftest import SceneMaker
 from tests.sidecar.facade.scene import Scene
 from tests.support.fake_idp import ABSENT, TOKEN_PATH, FakeIdp
 from tests.support.fake_issuer import Behaviour
+from tests.support.tokens import SigningPair
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("logged")]
 
@@ -108,6 +109,18 @@ async def test_refresh_may_ask_for_less_and_for_all_again_later(scene: Scene) ->
     assert body_of(await scene.refresh(less["refresh_token"]))["scope"] == "mcp:read mcp:write"
 
 
+async def test_scope_that_the_policy_no_longer_has_is_gone_after_a_refresh(
+    make_scene: SceneMaker, idp: FakeIdp
+) -> None:
+    before = make_scene()
+    idp.answer_members = {"scope": "mcp:read mcp:write"}
+    answer = await before.ask(before.code_form(before.code(scopes=("mcp:read", "mcp:write"))))
+    after = make_scene(verification={"supported_scopes": ("mcp:read",)})
+    document = body_of(await after.ask(before.refresh_form(body_of(answer)["refresh_token"])))
+    assert document["scope"] == "mcp:read"
+    assert (await after.read(document["access_token"])).scopes == frozenset({"mcp:read"})
+
+
 async def test_refresh_that_asks_for_more_is_told_so_and_asks_nobody(scene: Scene) -> None:
     first = (await scene.log_in())["refresh_token"]
     answer = await scene.refresh(first, scope="mcp:read mcp:write")
@@ -120,10 +133,11 @@ async def test_refresh_that_asks_for_more_is_told_so_and_asks_nobody(scene: Scen
 async def test_refresh_token_of_another_client_issuer_or_ring_is_refused(scene: Scene) -> None:
     first = (await scene.log_in())["refresh_token"]
     grant = scene.grant_of(first)
+    upstream = upstream_name(scene.context.config, scene.context.proxy)
     attempts = [
         scene.refresh_form(first, client_id=scene.another_client()),
-        scene.refresh_form(seal_as(Seals(make_ring(), "https://other.example.com"), grant, NOW)),
-        scene.refresh_form(seal_as(Seals(make_ring("ring-2"), "https://mcp.example.com"), grant, NOW)),
+        scene.refresh_form(seal_as(Seals(make_ring(), "https://other.example.com", upstream), grant, NOW)),
+        scene.refresh_form(seal_as(Seals(make_ring("ring-2"), "https://mcp.example.com", upstream), grant, NOW)),
         scene.refresh_form(scene.code()),
         scene.refresh_form(first[:-4] + "AAAA"),
     ]
@@ -131,6 +145,23 @@ async def test_refresh_token_of_another_client_issuer_or_ring_is_refused(scene: 
         answer = await scene.ask(form)
         assert (answer.status, body_of(answer)["error"]) == (400, "invalid_grant")
     assert len(scene.idp.calls_to(TOKEN_PATH)) == 1
+
+
+@pytest.mark.parametrize("other", ["identity provider", "client there"])
+async def test_refresh_token_of_one_identity_provider_is_never_sent_to_another(
+    scene: Scene, idp: FakeIdp, rsa_pair: SigningPair, other: str
+) -> None:
+    first = (await scene.log_in())["refresh_token"]
+    with FakeIdp(rsa_pair, now=lambda: NOW) as stranger:
+        changed = {"identity provider": (stranger, "postern-client"), "client there": (idp, "another")}
+        second, client_id = changed[other]
+        idp.calls.clear()
+        after = Scene.make(second, upstream={"client_id": client_id})
+        # The client itself stays known: it logs in anew and need not register.
+        answer = await after.ask(scene.refresh_form(first))
+        assert (answer.status, body_of(answer)["error"]) == (400, "invalid_grant")
+        assert second.calls_to(TOKEN_PATH) == []
+        await after.aclose()
 
 
 async def test_refresh_for_another_resource_is_refused(scene: Scene) -> None:
@@ -170,7 +201,8 @@ async def test_claims_of_the_login_last_and_fresh_ones_replace_them(scene: Scene
     scene.idp.id_token_at_refresh = True
     scene.idp.id_claims = {"email": "new@example.com"}
     claims = (await scene.read(body_of(await scene.refresh(second["refresh_token"]))["access_token"])).claims
-    assert (claims["email"], claims["org_id"]) == ("new@example.com", "org-1")
+    assert (claims["email"], claims["name"]) == ("new@example.com", "Alice")
+    assert "org_id" not in claims
 
 
 def tokens(name: str = "a", **changes: Any) -> UpstreamTokens:

@@ -5,7 +5,7 @@ import pytest
 
 from postern_sidecar.facade.artefacts import Registration, Transaction, fingerprint, seal_as
 from postern_sidecar.facade.token_endpoint import token
-from postern_sidecar.sealing import Seals
+from postern_sidecar.sealing import Seals, upstream_name
 from tests.sidecar.facade.building import NOW, body_of, header_of, make_request, make_ring
 from tests.sidecar.facade.conftest import SceneMaker
 from tests.sidecar.facade.scene import CLIENT_REDIRECT, VERIFIER, Scene, challenge_of
@@ -18,8 +18,10 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("logged")]
 ISSUER = "https://mcp.example.com"
 
 
-def seals_of(scene: Scene, *, issuer: str = ISSUER, ring: str = "ring-1") -> Seals:
-    return Seals(make_ring(ring), issuer)
+def seals_of(scene: Scene, *, issuer: str = ISSUER, ring: str = "ring-1", upstream: str | None = None) -> Seals:
+    """Seals that differ from those of the scene in what is stated."""
+    own = upstream_name(scene.context.config, scene.context.proxy)
+    return Seals(make_ring(ring), issuer, own if upstream is None else upstream)
 
 
 async def test_code_becomes_tokens_that_nobody_stores(scene: Scene) -> None:
@@ -120,6 +122,7 @@ async def test_code_of_another_issuer_ring_or_purpose_is_refused(scene: Scene) -
     foreign = [
         seal_as(seals_of(scene, issuer="https://other.example.com"), content, NOW),
         seal_as(seals_of(scene, ring="ring-2"), content, NOW),
+        seal_as(seals_of(scene, upstream="https://other-idp.example.com postern-client"), content, NOW),
         scene.client_id,
         seal_as(scene.context.seals, transaction(scene), NOW),
         (await scene.log_in())["refresh_token"],
@@ -323,3 +326,23 @@ async def test_answers_are_json_whatever_happens(scene: Scene) -> None:
         assert set(json.loads(answer.body)) == {"error", "error_description"}
         assert header_of(answer, "cache-control") == "no-store"
         assert header_of(answer, "access-control-allow-origin") == "*"
+
+
+async def test_refresh_of_a_login_that_lacks_a_required_scope_ends_it(make_scene: SceneMaker, idp: FakeIdp) -> None:
+    before = make_scene()
+    refresh_token = (await before.log_in())["refresh_token"]
+    after = make_scene(verification={"required_scopes": ("mcp:read", "mcp:write")})
+    seen = len(idp.calls_to(TOKEN_PATH))
+
+    answer = await after.ask(before.refresh_form(refresh_token))
+
+    assert body_of(answer)["error"] == "invalid_grant"
+    assert len(idp.calls_to(TOKEN_PATH)) == seen
+
+
+async def test_offline_access_is_no_scope_of_the_token(scene: Scene, idp: FakeIdp) -> None:
+    idp.answer_members = {"scope": "mcp:read offline_access"}
+
+    answer = await scene.ask(scene.code_form(scene.code(scopes=("mcp:read", "offline_access"))))
+
+    assert body_of(answer)["scope"] == "mcp:read"

@@ -1,8 +1,7 @@
-from structlog.testing import capture_logs
-
 from postern_sidecar.gate.audit import record
 from tests.sidecar.gate.conftest import MakeDoor
 from tests.sidecar.gate.door import Door, head
+from tests.support.logs import capture_logs
 
 
 async def test_forwarded_request_is_recorded_with_its_principal(door: Door) -> None:

@@ -12,6 +12,7 @@ from tests.sidecar.gate.door import HOST, Door, config_for, values
 from tests.support.fake_issuer import FakeIssuer
 from tests.support.policies import PROXY
 from tests.support.policies import make_proxy_config as make_proxy
+from tests.support.samples import sample
 from tests.support.tokens import SigningPair
 
 PREFIXED = msgspec.structs.replace(
@@ -88,8 +89,7 @@ async def test_host_and_path_are_checked_first(
 async def test_calls_are_counted_as_such(fake_issuer: FakeIssuer, rsa_pair: SigningPair) -> None:
     door = door_of(fake_issuer, rsa_pair)
     await door.call("GET", "/authorize")
-    labels = {"outcome": "facade", "reason": "none"}
-    assert door.metrics.registry.get_sample_value("postern_decisions_total", labels) == 1
+    assert sample(door.metrics.registry, "postern_decisions_total", outcome="facade", reason="none") == 1
 
 
 async def test_mode_direct_forwards_such_paths_like_any_other(make_door: MakeDoor) -> None:

@@ -10,6 +10,7 @@ from postern_sidecar.outcome import Reason
 from tests.sidecar.gate.conftest import MakeDoor
 from tests.sidecar.gate.door import METADATA_URL, NOW, Door, body, config_for, values
 from tests.support.fake_issuer import JWKS_PATH, METADATA_PATH, Behaviour
+from tests.support.samples import sample
 from tests.support.tokens import SigningPair
 
 SCOPES = {"required_scopes": ("mcp:read",), "supported_scopes": ("mcp:read", "mcp:write")}
@@ -239,10 +240,7 @@ async def test_fault_of_ours_is_503_and_counted_apart(fake_issuer: Any, rsa_pair
     decision = await door.gate.decide(Broken("GET", b"/mcp", b"", [], ""), NOW)
     assert isinstance(decision, Answer)
     assert (decision.status, decision.reason) == (503, Reason.INTERNAL)
-    count = door.metrics.registry.get_sample_value(
-        "postern_decisions_total", {"outcome": "failed", "reason": "internal"}
-    )
-    assert count == 1
+    assert sample(door.metrics.registry, "postern_decisions_total", outcome="failed", reason="internal") == 1
 
 
 async def test_decisions_are_counted_by_outcome_and_reason(door: Door) -> None:
@@ -251,8 +249,7 @@ async def test_decisions_are_counted_by_outcome_and_reason(door: Door) -> None:
     await door.ask("POST", "/mcp", door.bearer(exp=1))
     expected = [("unauthenticated", "no_credentials"), ("forwarded", "none"), ("invalid", "expired")]
     for outcome, reason in expected:
-        labels = {"outcome": outcome, "reason": reason}
-        assert door.metrics.registry.get_sample_value("postern_decisions_total", labels) == 1
+        assert sample(door.metrics.registry, "postern_decisions_total", outcome=outcome, reason=reason) == 1
 
 
 async def test_snapshot_tells_the_state_of_the_issuer(door: Door) -> None:

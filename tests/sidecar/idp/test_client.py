@@ -1,3 +1,4 @@
+import asyncio
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from postern_sidecar.errors import CaUnavailable, IdpError, IdpRefused, IdpUnrea
 from postern_sidecar.idp.client import MAX_BYTES, IdpClient
 from tests.support.ca import PrivateCA
 from tests.support.fake_issuer import Behaviour, FakeIssuer
+from tests.support.upstream import Connection, serve
 
 
 @pytest.fixture
@@ -127,3 +129,26 @@ def _served_by(authority: PrivateCA, folder: Path) -> FakeIssuer:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(*authority.leaf("127.0.0.1").write(folder))
     return FakeIssuer(tls=tls)
+
+
+async def test_burst_of_requests_is_let_through_32_at_a_time() -> None:
+    under_way = asyncio.Semaphore(0)
+    go_on = asyncio.Event()
+    at_once: list[int] = []
+
+    async def script(connection: Connection) -> None:
+        await connection.head()
+        under_way.release()
+        await go_on.wait()
+        at_once.append(len(upstream.connections) - len(at_once))
+        await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+
+    client = IdpClient(None, ca_required=False)
+    async with serve(script) as upstream, asyncio.timeout(5), asyncio.TaskGroup() as group:
+        for _ in range(40):
+            group.create_task(client.get(f"http://127.0.0.1:{upstream.port}/"))
+        for _ in range(32):
+            await under_way.acquire()
+        go_on.set()
+    await client.aclose()
+    assert (len(at_once), max(at_once)) == (40, 32)

@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from structlog.testing import capture_logs
-from structlog.typing import EventDict
 
 from postern_sidecar.facade.facade import Facade
 from postern_sidecar.facade_endpoints import FacadeEndpoint
@@ -17,7 +15,9 @@ from postern_sidecar.metrics import FacadeMetrics, Metrics, create_metrics
 from postern_sidecar.proxy.server import MAX_BODY_BYTES, FacadeServer
 from tests.sidecar.facade.building import make_context
 from tests.sidecar.forward.rig import OpenGate, connect, guard
+from tests.support.logs import EventDict, capture_logs
 from tests.support.policies import make_proxy_config
+from tests.support.samples import sample
 
 LIMIT = MAX_BODY_BYTES
 
@@ -35,8 +35,7 @@ class Stage:
         return [line for line in self.lines if line["event"] == "facade"]
 
     def counted(self, endpoint: str, event: str) -> float | None:
-        labels = {"endpoint": endpoint, "event": event}
-        return self.metrics.registry.get_sample_value("postern_facade_requests_total", labels)
+        return sample(self.metrics.registry, "postern_facade_requests_total", endpoint=endpoint, event=event)
 
 
 @asynccontextmanager

@@ -27,11 +27,19 @@ def ring_from(*keys: Any) -> KeyRing:
 
 
 def judge(
-    token: str, ring: KeyRing, *, algorithms: frozenset[str] = ALGORITHMS, audience_required: bool = True
+    token: str,
+    ring: KeyRing,
+    *,
+    algorithms: frozenset[str] = ALGORITHMS,
+    audience_required: bool = True,
+    client_id: str = "",
 ) -> Mapping[str, Any] | Reason:
     """The claims of a good token, or why it is refused."""
     header = read_header(token.encode(), algorithms)
     if isinstance(header, Reason):
         return header
-    expected = Expected(frozenset((ISSUER,)), frozenset((AUDIENCE, "second")), audience_required, 30)
+    audiences = frozenset((AUDIENCE, "second"))
+    expected = Expected(
+        frozenset((ISSUER,)), audiences, audience_required=audience_required, client_id=client_id, leeway_s=30
+    )
     return verify(token.encode(), header, ring, expected, NOW)

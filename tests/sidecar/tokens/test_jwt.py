@@ -59,6 +59,7 @@ def test_other_types_are_refused(rsa_pair: SigningPair, kind: Any) -> None:
         pytest.param({"typ": "ID"}, id="keycloak-id"),
         pytest.param({"typ": "Refresh"}, id="keycloak-refresh"),
         pytest.param({"token_use": "id"}, id="cognito-id"),
+        pytest.param({"token_use": "refresh_token"}, id="hydra-refresh"),
     ],
 )
 def test_id_token_and_its_kin_are_refused(rsa_pair: SigningPair, extra: dict[str, Any]) -> None:
@@ -121,6 +122,72 @@ def test_tolerable_claims_are_accepted(rsa_pair: SigningPair, changes: dict[str,
 def test_audience_is_not_looked_at_when_waived(rsa_pair: SigningPair) -> None:
     token = issue(rsa_pair, claims(aud="someone else"))
     assert not isinstance(judge(token, ring_of(rsa_pair), audience_required=False), Reason)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"client_id": "ours"}, id="client_id"),
+        pytest.param({"client_id": "ours", "azp": "theirs"}, id="client_id-before-azp"),
+        pytest.param({"client_id": "ours", "aud": "ours"}, id="client-is-the-audience"),
+        pytest.param({"client_id": None, "azp": "ours"}, id="azp"),
+    ],
+)
+@pytest.mark.parametrize("audience_required", [True, False])
+def test_token_issued_to_the_client_is_accepted(
+    rsa_pair: SigningPair, audience_required: bool, changes: dict[str, Any]
+) -> None:
+    said = claims(**{"aud": "environment", **changes})
+    if audience_required:
+        said["aud"] = AUDIENCE
+    result = judge(issue(rsa_pair, said), ring_of(rsa_pair), audience_required=audience_required, client_id="ours")
+    assert result == said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"client_id": "theirs"}, id="another"),
+        pytest.param({"client_id": "theirs", "azp": "ours"}, id="azp-does-not-help"),
+        pytest.param({"client_id": None}, id="none"),
+        pytest.param({"client_id": None, "aud": "ours"}, id="in-aud-alone"),
+        pytest.param({"client_id": None, "sub": "ours"}, id="in-sub-alone"),
+        pytest.param({"client_id": None, "azp": "theirs"}, id="azp-of-another"),
+        pytest.param({"client_id": None, "azp": "ours", "aud": "ours"}, id="id-token"),
+        pytest.param({"client_id": None, "azp": "ours", "aud": ["ours", "x"]}, id="id-token-of-several"),
+        pytest.param({"client_id": ""}, id="empty"),
+        pytest.param({"client_id": "OURS"}, id="case"),
+        pytest.param({"client_id": "ours "}, id="space"),
+        pytest.param({"client_id": "ours2"}, id="longer"),
+        pytest.param({"client_id": "our"}, id="shorter"),
+        pytest.param({"client_id": ["ours"]}, id="array"),
+        pytest.param({"client_id": {"ours": 1}}, id="object"),
+        pytest.param({"client_id": True}, id="true"),
+        pytest.param({"client_id": None, "azp": ["ours"]}, id="azp-array"),
+    ],
+)
+def test_token_that_does_not_name_the_client_is_refused_whatever_its_audience(
+    rsa_pair: SigningPair, changes: dict[str, Any]
+) -> None:
+    token, ring = issue(rsa_pair, claims(**changes)), ring_of(rsa_pair)
+    assert judge(token, ring, audience_required=False, client_id="ours") is Reason.WRONG_AUDIENCE
+    assert judge(token, ring, client_id="ours") is Reason.WRONG_AUDIENCE
+
+
+def test_null_client_is_not_replaced_by_azp(rsa_pair: SigningPair) -> None:
+    token = issue(rsa_pair, {**claims(azp="ours"), "client_id": None})
+    assert judge(token, ring_of(rsa_pair), client_id="ours") is Reason.WRONG_AUDIENCE
+
+
+def test_client_named_twice_is_refused(rsa_pair: SigningPair) -> None:
+    payload = json.dumps(claims(client_id="theirs")).encode()[:-1] + b', "client_id": "ours"}'
+    token = sign_raw(rsa_pair, good_header(rsa_pair), payload)
+    assert judge(token, ring_of(rsa_pair), client_id="ours") is Reason.MALFORMED_TOKEN
+
+
+def test_wrong_audience_is_refused_although_the_client_is_right(rsa_pair: SigningPair) -> None:
+    token = issue(rsa_pair, claims(aud="someone else", client_id="ours"))
+    assert judge(token, ring_of(rsa_pair), client_id="ours") is Reason.WRONG_AUDIENCE
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])

@@ -7,12 +7,10 @@ from threading import Event
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
-from structlog.typing import EventDict
 
 from postern_crds.sidecar_config import RemoteVerification
 from postern_sidecar.gate.issuer import Issuer
-from postern_sidecar.idp.client import IdpClient
+from postern_sidecar.idp.client import TOTAL_S, IdpClient
 from postern_sidecar.idp.refreshed import Clock
 from postern_sidecar.metrics import create_metrics
 from postern_sidecar.outcome import Invalid, Reason, Unavailable, Valid
@@ -26,7 +24,9 @@ from tests.sidecar.tokens.oracle import (
     Oracle,
 )
 from tests.support.fake_issuer import METADATA_PATH, OPENID_PATH, Behaviour
+from tests.support.logs import EventDict, capture_logs
 from tests.support.policies import RESOURCE_URL, make_config
+from tests.support.samples import sample
 
 NOW = 1_800_000_000.0
 TOKEN = b"opaque~token+of/alice=="
@@ -89,14 +89,14 @@ class Setup:
             "cache_s": 60,
         }
         secret = remote.get("secret", OUR_SECRET if takes_credentials else None)
-        chosen = {name: value for name, value in remote.items() if name != "secret"}
+        chosen = {name: value for name, value in remote.items() if name not in ("secret", "total_s")}
         verification = RemoteVerification(**{**members, **chosen})
         issuer = {"issuer": oracle.issuer, "metadata_urls": oracle.metadata_urls, **parts.get("issuer", {})}
         rules = {"remote": verification, **parts.get("verification", {})}
         config = make_config(issuer=issuer, verification=rules)
         self.metrics = create_metrics()
         self.issuer = Issuer(config.issuer, None, self.metrics, Clock(lambda: NOW, lambda: NOW), needs_keys=False)
-        self.client = IdpClient(None, ca_required=config.issuer.private_ca, total_s=0.5)
+        self.client = IdpClient(None, ca_required=config.issuer.private_ca, total_s=remote.get("total_s", 0.5))
         self.source = RemoteTokens(config, verification, self.client, self.issuer.metadata, secret=secret)
         self.verifier = Verifier(config, self.source, self.metrics)
         self.oracle, self.path = oracle, PATHS[kind]
@@ -165,7 +165,7 @@ async def test_good_token_is_asked_about_once_and_then_known(make: MakeSetup, ki
     method, path, _ = setup.oracle.asked[0]
     assert path == setup.path
     assert method == ("GET" if kind == "Userinfo" else "POST")
-    assert setup.metrics.registry.get_sample_value("postern_token_cache_lookups_total", {"result": "hit"}) == 1
+    assert sample(setup.metrics.registry, "postern_token_cache_lookups_total", result="hit") == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -267,6 +267,8 @@ async def test_credentials_go_into_the_body_where_the_policy_says_so(make: MakeS
         pytest.param({"sub": 7}, Reason.BAD_CLAIMS, id="odd sub"),
         pytest.param({"typ": "Refresh"}, Reason.ID_TOKEN, id="a refresh token"),
         pytest.param({"token_type": "refresh_token"}, Reason.ID_TOKEN, id="a refresh token, too"),
+        pytest.param({"token_use": "refresh_token"}, Reason.ID_TOKEN, id="a refresh token of Hydra"),
+        pytest.param({"token_use": "id_token"}, Reason.ID_TOKEN, id="an ID token"),
         pytest.param({"active": False}, Reason.INACTIVE, id="inactive"),
     ],
 )
@@ -417,6 +419,27 @@ async def test_flood_of_tokens_is_turned_away_before_it_reaches_the_identity_pro
     assert {task.result() for task in done} == {Unavailable(Reason.VERIFICATION_UNAVAILABLE)}
     await setup.source.aclose()
     await asyncio.gather(*pending, return_exceptions=True)
+
+
+async def test_flood_of_tokens_leaves_room_for_logins_and_keys(make: MakeSetup) -> None:
+    setup = make("Introspection", total_s=30)
+    setup.oracle.behaviours[setup.path] = Behaviour.HANG
+    flood = [asyncio.create_task(setup.verify(b"t%d" % number)) for number in range(MAX_FLIGHTS)]
+    # So that each of them asks, or waits for its turn.
+    await asyncio.wait(flood, timeout=0.1)
+    async with asyncio.timeout(TOTAL_S - 1):
+        assert (await setup.client.get(setup.oracle.metadata_urls[0])).body
+    assert not any(task.done() for task in flood)
+    await setup.source.aclose()
+    await asyncio.gather(*flood, return_exceptions=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("token", ["é".encode(), b"a\r\nx-a: b", b"a b", b"\x00", b""])
+async def test_text_that_is_no_token_is_refused_without_asking(make: MakeSetup, kind: str, token: bytes) -> None:
+    setup = make(kind)
+    assert await setup.verify(token) == Invalid(Reason.MALFORMED_TOKEN)
+    assert setup.oracle.asked == []
 
 
 async def test_overlong_token_is_refused_without_asking(make: MakeSetup) -> None:

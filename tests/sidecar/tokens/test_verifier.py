@@ -16,6 +16,7 @@ from postern_sidecar.tokens.verifier import Verifier
 from tests.support.clock import ManualTime
 from tests.support.fake_issuer import JWKS_PATH, METADATA_PATH, OPENID_PATH, Behaviour, FakeIssuer
 from tests.support.policies import RESOURCE_URL, make_config
+from tests.support.samples import sample
 from tests.support.tokens import SigningPair, claims_for, issue
 
 NOW = 1_800_000_000.0
@@ -40,7 +41,7 @@ class Setup:
         return await self.verifier.verify(self.token(pair, **changes), now)
 
     def metric(self, name: str, **labels: str) -> float | None:
-        return self.metrics.registry.get_sample_value(name, labels)
+        return sample(self.metrics.registry, name, **labels)
 
 
 MakeSetup = Callable[..., Setup]

@@ -3,7 +3,9 @@
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from pathlib import Path
+from urllib.request import Request
 
 import httpx2
 
@@ -59,6 +61,7 @@ class Network:
         return httpx2.AsyncClient(
             auth=auth,
             headers=headers,
+            cookies=CookieJar(_TrustworthyLoopback()),
             transport=_MappedTransport(self.addresses, self._trust()),
             event_hooks={"response": [report]},
             timeout=TIMEOUT_S,
@@ -70,6 +73,15 @@ class Network:
         if self.ca_file is not None:
             context.load_verify_locations(self.ca_file)
         return context
+
+
+class _TrustworthyLoopback(DefaultCookiePolicy):
+    """Sends ``Secure`` cookies to this machine without TLS too, as browsers do (Keycloak relies on it)."""
+
+    def return_ok_secure(self, cookie: Cookie, request: Request) -> bool:
+        # The jar knows "localhost" as localhost.local.
+        loopback = cookie.domain.removesuffix(".local") in ("localhost", "127.0.0.1")
+        return loopback or super().return_ok_secure(cookie, request)
 
 
 def _seen(response: httpx2.Response) -> Exchange:

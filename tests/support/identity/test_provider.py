@@ -8,7 +8,7 @@ from tests.support.identity.browser import LoginRefused, ScriptedBrowser
 from tests.support.identity.conftest import RESOURCE
 from tests.support.identity.network import Network
 from tests.support.identity.provider import IdentityProvider, ProviderOptions, running_provider
-from tests.support.identity.tokens import TokenRefused, obtain_token
+from tests.support.identity.tokens import TokenRefused, obtain_token, obtain_tokens, refresh
 
 SCOPE = "openid email weather:read offline_access"
 
@@ -74,6 +74,33 @@ async def test_denied_consent_gives_no_token(provider: IdentityProvider) -> None
 async def test_unknown_resource_is_refused(provider: IdentityProvider) -> None:
     with pytest.raises(TokenRefused, match="invalid_target"):
         await obtain_token(provider.issuer, f"{RESOURCE}/", scope=SCOPE, browser=ScriptedBrowser())
+
+
+async def test_nobody_registers_where_registration_is_off() -> None:
+    with running_provider(ProviderOptions(resources=(RESOURCE,), registration=False)) as provider:
+        async with Network().client() as http:
+            metadata = (await http.get(f"{provider.issuer}/.well-known/openid-configuration")).json()
+            answer = await http.post(
+                f"{provider.issuer}/reg", json={"redirect_uris": ["http://127.0.0.1:3031/callback"]}
+            )
+
+    assert "registration_endpoint" not in metadata
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("rotation", [True, False])
+async def test_refresh_token_is_good_again_only_without_rotation(rotation: bool) -> None:
+    options = ProviderOptions(resources=(RESOURCE,), opaque=True, rotation=rotation)
+    with running_provider(options) as provider:
+        tokens = await obtain_tokens(provider.issuer, RESOURCE, scope=SCOPE, browser=ScriptedBrowser())
+        assert "." not in tokens.access_token
+        again = await refresh(tokens)
+        assert (again.refresh_token != tokens.refresh_token) is rotation
+        if rotation:
+            with pytest.raises(TokenRefused, match="invalid_grant"):
+                await refresh(tokens)
+        else:
+            assert (await refresh(tokens)).access_token != again.access_token
 
 
 async def test_key_lives_through_one_rotation_and_not_through_two() -> None:

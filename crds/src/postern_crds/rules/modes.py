@@ -25,11 +25,10 @@ def _is_sealed(spec: dict[str, Any]) -> bool:
 
 def _asks_userinfo(spec: dict[str, Any]) -> bool:
     """Tell whether the user's endpoint alone says that a token is good."""
-    default = "Userinfo" if spec["mode"] == "Proxy" and spec["provider"].get("workos") is not None else None
-    return bool(spec["verification"].get("kind", default) == "Userinfo")
+    return bool(spec["verification"].get("kind") == "Userinfo")
 
 
-_ASKS_USERINFO = "(has(self.verification.kind) ? self.verification.kind == 'Userinfo' : (self.mode == 'Proxy' && has(self.provider.workos)))"
+_ASKS_USERINFO = "(has(self.verification.kind) && self.verification.kind == 'Userinfo')"
 
 
 def _is_bound(spec: dict[str, Any]) -> bool:

@@ -58,8 +58,8 @@ class Verification(Model, frozen=True):
     audience: Annotated[
         Literal["Required", "IssuerOnly"],
         Meta(
-            description="IssuerOnly waives the check of aud: any token of the issuer is accepted. Condition "
-            "AudienceUnchecked tells so.",
+            description="IssuerOnly waives the check of aud, and of client_id for WorkOS in mode Proxy: any token of the "
+            "issuer is accepted. Condition AudienceUnchecked tells so.",
         ),
     ] = "Required"
     kind: Annotated[

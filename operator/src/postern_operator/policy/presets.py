@@ -35,7 +35,7 @@ def _github_hosts(values: Values) -> Values:
 
 _WORKOS = Preset(
     issuer=("https://{domain}",),
-    # Of its two documents the first says nothing of userinfo.
+    # Of its two documents the first says nothing of userinfo, which is asked where the policy says so.
     endpoints={"userinfo": "https://{domain}/oauth2/userinfo"},
     advice=Advice(
         audience="In the WorkOS dashboard add {resource} as a resource indicator, else tokens name no audience.",
@@ -46,10 +46,9 @@ _WORKOS = Preset(
         "put its client ID into proxy.client.id and a client secret into the Secret.",
     ),
     proxy=ProxyPreset(
-        # Access tokens of Connect name the environment in aud, the same for all applications: not bound to ours.
-        remote=Remote("Userinfo"),
-        audience_advice="Access tokens of WorkOS Connect name no application: each is bound by the login at which "
-        "Postern got it.",
+        # Access tokens of Connect name the environment in aud, the same for all its applications.
+        names_client=True,
+        audience_advice="Access tokens of WorkOS Connect are accepted when they were issued to proxy.client.",
     ),
 )
 

@@ -24,17 +24,26 @@ def verification_config(spec: PolicySpec, issuer: Issuer) -> VerificationConfig:
     """Give how an access token of the identity provider is verified."""
     verification, scopes = spec.verification, spec.scopes
     remote = _remote(spec, issuer)
+    is_waived = verification.audience == "IssuerOnly"
+    client_id = "" if is_waived or remote else _named_client(spec, issuer)
     # userinfo says of no token for whom it is.
-    required = verification.audience == "Required" and not (remote and remote.kind == "Userinfo")
+    is_open = is_waived or (remote is not None and remote.kind == "Userinfo")
+    required = not is_open and bool(verification.audiences or not client_id)
     return VerificationConfig(
         remote=remote,
         audiences=tuple(verification.audiences or issuer.audiences) if required else (),
         audience_required=required,
+        client_id=client_id,
         algorithms=tuple(verification.algorithms),
         leeway_s=verification.leeway_seconds,
         required_scopes=tuple(scopes.required),
         supported_scopes=tuple(scopes.required if scopes.supported is None else scopes.supported),
     )
+
+
+def _named_client(spec: PolicySpec, issuer: Issuer) -> str:
+    """Give the client that the provider's JWTs name when they are ours; empty: they do not tell."""
+    return spec.proxy.client.id if spec.proxy and issuer.proxy and issuer.proxy.row.names_client else ""
 
 
 def _remote(spec: PolicySpec, issuer: Issuer) -> RemoteVerification | None:

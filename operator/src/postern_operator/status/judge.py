@@ -3,9 +3,9 @@
 A condition is True only when it was seen to be so; what could not be seen is Unknown.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from postern_crds.sidecar_config import SidecarConfig
+from postern_crds.sidecar_config import SidecarConfig, VerificationConfig
 from postern_operator import names
 from postern_operator.policy.providers import Issuer
 from postern_operator.status.conditions import Condition, Problem, from_problem
@@ -135,14 +135,21 @@ def audience_unchecked(config: SidecarConfig | None, issuer: Issuer | None) -> C
         message = f"tokens are sealed for {config.resource.url} alone"
         return Condition(kind, "False", "AudienceChecked", message)
     verification, advice = config.verification, issuer.advice.audience
-    if not verification.audience_required:
+    if not verification.audience_required and not verification.client_id:
         message = f"verification.audience is IssuerOnly: every token of {issuer.issuer} is accepted"
         return Condition(kind, "True", "IssuerOnly", f"{message}, for whatever it was issued")
     if not issuer.names_resource and set(verification.audiences) & set(issuer.audiences):
         message = f"every token of {issuer.issuer} is accepted, because its aud names no resource"
         return Condition(kind, "True", "AudienceNamesNoResource", f"{message}. {advice}")
-    wanted = ", ".join(verification.audiences)
-    return Condition(kind, "False", "AudienceChecked", f"aud of every token must name one of: {wanted}. {advice}")
+    wanted = " and ".join(_asked_of_tokens(verification))
+    return Condition(kind, "False", "AudienceChecked", f"{wanted}. {advice}")
+
+
+def _asked_of_tokens(verification: VerificationConfig) -> Iterator[str]:
+    if verification.audience_required:
+        yield f"aud of every token must name one of: {', '.join(verification.audiences)}"
+    if verification.client_id:
+        yield f"client_id of every token must be {verification.client_id}"
 
 
 def ready(conditions: Sequence[Condition], pods: Tally) -> Condition:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import msgspec
-import structlog
 
 from postern_crds.sidecar_files import CLIENT_SECRET_FILE
 from postern_sidecar.facade import login, redirects
@@ -16,12 +15,14 @@ from postern_sidecar.facade.authorization_request import check
 from postern_sidecar.facade.clients import Client
 from postern_sidecar.facade.context import Context
 from postern_sidecar.facade.cookies import CookieNames, new_secret, read_cookies, session
+from postern_sidecar.facade.display import destination
 from postern_sidecar.facade.fault_log import log_fault
 from postern_sidecar.facade.faults import OAuthFault
 from postern_sidecar.facade.messages import FacadeAnswer, FacadeRequest, read_form, read_parameters
 from postern_sidecar.facade.pages import ConsentView, PageFault, consent_page, fault_page, method_page
 from postern_sidecar.facade.redirects import ReturnAddress
 from postern_sidecar.facade.remembered import approval_of, is_asked_by_user, is_remembered
+from postern_sidecar.logs import get_logger
 
 __all__ = ["authorize"]
 
@@ -57,8 +58,31 @@ async def _answer(request: FacadeRequest, context: Context) -> FacadeAnswer:
         answer = await _ask(request, asked, client=client, context=context, prompt=parameters.get("prompt", ""))
     except OAuthFault as fault:
         log_fault(request, fault)
-        answer = redirects.to_client(request, address, fault)
+        answer = _tell_client(request, address, fault=fault, client=client, context=context)
     return replace(answer, client_id=client.id)
+
+
+def _tell_client(
+    request: FacadeRequest, address: ReturnAddress, *, fault: OAuthFault, client: Client, context: Context
+) -> FacadeAnswer:
+    """Redirect to the client; to a site that only the client itself vouches for, let the user go (RFC 9700 4.11.2).
+
+    Nobody was asked yet, and anybody can register a client: links to us must not lead to a site of its choice unseen.
+    """
+    answer = redirects.to_client(request, address, fault)
+    registration = context.proxy.registration
+    is_vouched_for = (
+        client.kind == "configured" or registration.allowed_hosts or address.redirect_uri in registration.redirect_uris
+    )
+    if is_vouched_for or destination(address.redirect_uri).kind != "web":
+        return answer
+    text = (
+        f"{fault.description} Nothing was shared. You can go back to the application with this answer. Do so only if "
+        "you know its site and just started the login there."
+    )
+    title, way_back = "The application cannot log you in", dict(answer.headers)[b"location"].decode("ascii")
+    page = PageFault(fault.status, title, text, fault.error, retry_after_s=fault.retry_after_s)
+    return fault_page(page, request.request_id, way_back=way_back)
 
 
 def _read(request: FacadeRequest) -> Mapping[str, str]:
@@ -109,7 +133,7 @@ def _require_credentials(context: Context, now: float) -> None:
     state = context.exchange.client_state()
     if state in ("none", "ready") or (state == "secret_rejected" and not context.exchange.rejected_recently(now)):
         return
-    structlog.get_logger("postern.facade").error(
+    get_logger("postern.facade").error(
         "logins are not possible", client_state=state, file=CLIENT_SECRET_FILE, field="spec.proxy.client.secretRef"
     )
     reason = "lacks its credentials" if state == "secret_missing" else "has credentials that are refused"

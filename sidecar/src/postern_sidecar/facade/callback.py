@@ -4,8 +4,6 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import replace
 
-import structlog
-
 from postern_sidecar.errors import IdpError
 from postern_sidecar.facade.artefacts import CODE_S, Code, Transaction, open_as, seal_as
 from postern_sidecar.facade.context import Context
@@ -16,6 +14,7 @@ from postern_sidecar.facade.faults import OAuthFault
 from postern_sidecar.facade.messages import FacadeAnswer, FacadeRequest, read_parameters
 from postern_sidecar.facade.pages import PageFault, fault_page, method_page
 from postern_sidecar.facade.redirects import ReturnAddress, to_client
+from postern_sidecar.logs import get_logger
 
 __all__ = ["callback"]
 
@@ -110,7 +109,7 @@ def _refuse_error(parameters: Mapping[str, str], request_id: str) -> None:
     if error is None:
         return
     # Whoever holds the state may write anything into these: they are for the log alone.
-    structlog.get_logger("postern.facade").warning(
+    get_logger("postern.facade").warning(
         "identity provider refused a login",
         error=visible(error, 64),
         description=visible(parameters.get("error_description", ""), _MAX_LOGGED),

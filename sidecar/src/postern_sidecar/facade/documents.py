@@ -8,13 +8,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import structlog
 from cachetools import LRUCache
 
 from postern_sidecar.facade.allowances import Allowances
 from postern_sidecar.facade.document_fetch import Fetched, unreachable_document
 from postern_sidecar.facade.document_rules import Document, host_of, read_document
 from postern_sidecar.facade.faults import OAuthFault
+from postern_sidecar.logs import get_logger
 
 __all__ = ["Document", "Documents"]
 
@@ -128,7 +128,7 @@ class Documents:
         if not is_outage:
             self._known.pop(url, None)
         self._failed[url] = _Failed(fault, now + (OUTAGE_S if is_outage else REFUSED_S))
-        logger = structlog.get_logger("postern.facade")
+        logger = get_logger("postern.facade")
         logger.warning("client document not usable", url=url, cause=fault.detail, known=url in self._known)
         return fault
 

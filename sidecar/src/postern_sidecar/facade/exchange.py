@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 from urllib.parse import quote_plus
 
-import structlog
-
 from postern_crds.sidecar_config import UpstreamConfig
 from postern_crds.sidecar_files import CLIENT_SECRET_FILE
 from postern_sidecar.errors import IdpError
@@ -15,6 +13,7 @@ from postern_sidecar.facade.faults import OAuthFault
 from postern_sidecar.facade.upstream_answers import Refusal, RefusalKind, UpstreamTokens, read_tokens, refusal_of
 from postern_sidecar.idp.client import Answer, IdpClient
 from postern_sidecar.idp.endpoints import Endpoint, Endpoints
+from postern_sidecar.logs import get_logger
 
 __all__ = ["REJECTED_S", "ClientState", "Exchange"]
 
@@ -69,7 +68,7 @@ class Exchange:
         form = {"grant_type": "refresh_token", "refresh_token": grant.upstream_token}
         return await self._ask_tokens(form | self._target(grant.resource, scopes), now)
 
-    async def revoke(self, token: str, hint: Literal["access_token", "refresh_token"], *, now: float) -> None:
+    async def revoke(self, token: str, hint: Literal["access_token", "refresh_token"]) -> None:
         """Revoke a token of the identity provider (RFC 7009), if it can; one that it does not know is no fault.
 
         Raises OAuthFault: server_error (our credentials), temporarily_unavailable.
@@ -83,7 +82,8 @@ class Exchange:
         form = {"token": token, "token_type_hint": hint}
         refusal = refusal_of(await self._post(url, form))
         if refusal is not None and refusal.kind in (RefusalKind.CLIENT, RefusalKind.OUTAGE):
-            raise self._fault(refusal, form, now)
+            # Not taken for a refusal of all logins: some revocation endpoints have rules of their own for clients.
+            raise self._fault(refusal, form)
 
     def _target(self, resource: str, scopes: Sequence[str]) -> dict[str, str]:
         """Give what says for what the tokens are to be, where it is wanted."""
@@ -97,7 +97,9 @@ class Exchange:
             raise _unavailable(str(error)) from error
         result = read_tokens(await self._post(url, form), now)
         if isinstance(result, Refusal):
-            raise self._fault(result, form, now)
+            if result.kind is RefusalKind.CLIENT:
+                self._rejected_at = now
+            raise self._fault(result, form)
         self._rejected_at = None
         return result
 
@@ -114,9 +116,7 @@ class Exchange:
         if self._upstream.auth_method == "none":
             return {"client_id": client_id}, {}
         if self._secret is None:
-            structlog.get_logger("postern.facade").error(
-                "client_secret_missing", file=CLIENT_SECRET_FILE, field=_SECRET_FIELD
-            )
+            get_logger("postern.facade").error("client_secret_missing", file=CLIENT_SECRET_FILE, field=_SECRET_FIELD)
             raise _unavailable(f"the file {CLIENT_SECRET_FILE} is absent: create the Secret of {_SECRET_FIELD}")
         if self._upstream.auth_method == "client_secret_post":
             return {"client_id": client_id, "client_secret": self._secret}, {}
@@ -124,7 +124,7 @@ class Exchange:
         pair = f"{quote_plus(client_id)}:{quote_plus(self._secret)}"
         return {}, {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
 
-    def _fault(self, refusal: Refusal, form: Mapping[str, str], now: float) -> OAuthFault:
+    def _fault(self, refusal: Refusal, form: Mapping[str, str]) -> OAuthFault:
         detail = self._redact(refusal.detail, form)
         match refusal.kind:
             case RefusalKind.GRANT:
@@ -132,8 +132,7 @@ class Exchange:
             case RefusalKind.OUTAGE:
                 return _unavailable(detail)
             case RefusalKind.CLIENT:
-                self._rejected_at = now
-                structlog.get_logger("postern.facade").error(
+                get_logger("postern.facade").error(
                     "client_rejected",
                     file=CLIENT_SECRET_FILE,
                     field=_SECRET_FIELD,

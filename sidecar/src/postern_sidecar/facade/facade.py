@@ -2,8 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-import structlog
-
 from postern_sidecar.facade.authorize import authorize
 from postern_sidecar.facade.callback import callback
 from postern_sidecar.facade.consent import consent
@@ -16,6 +14,7 @@ from postern_sidecar.facade.register import register
 from postern_sidecar.facade.revoke import revoke
 from postern_sidecar.facade.token_endpoint import token
 from postern_sidecar.facade_endpoints import FacadeEndpoint
+from postern_sidecar.logs import get_logger
 
 __all__ = ["Facade", "FacadeEndpoint", "answer_fault"]
 
@@ -66,7 +65,7 @@ class Facade:
             log_fault(request, fault)
             return answer_fault(endpoint, fault, request.request_id)
         except Exception:  # noqa: BLE001 - the facade's last line: a login that fails for a fault of ours gets an answer
-            structlog.get_logger("postern.facade").exception(
+            get_logger("postern.facade").exception(
                 "endpoint failed", endpoint=endpoint.value, request_id=request.request_id
             )
             failure = OAuthFault("server_error", "The request could not be answered.")

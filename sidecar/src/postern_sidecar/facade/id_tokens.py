@@ -74,7 +74,8 @@ def _check(claims: Mapping[str, Any], context: Context, now: float) -> str | Non
     client_id = context.proxy.upstream.client_id
     leeway_s = context.config.verification.leeway_s
     names = issuer_names(context.config, context.idp.metadata.value)
-    expected = Expected(names, frozenset((client_id,)), audience_required=True, leeway_s=leeway_s)
+    # aud names the client; azp has rules of its own.
+    expected = Expected(names, frozenset((client_id,)), audience_required=True, client_id="", leeway_s=leeway_s)
     common = {name: value for name, value in claims.items() if name not in _OWN_CLAIMS}
     reason = check_claims(common, expected, now)
     if reason is not None:

@@ -25,6 +25,10 @@ _PROTOCOL = frozenset(
     ("iss", "aud", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash", "s_hash", "azp", "sid", "auth_time", "typ")
 ) | frozenset(("token_use", "token_type", "active", "client_id", "scope", "scp"))
 """Of the token that was exchanged, not of its holder."""
+_ABOUT_PEOPLE = frozenset(
+    ("name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture")
+) | frozenset(("website", "email", "gender", "birthdate", "zoneinfo", "locale", "phone_number", "address"))
+"""Of OpenID Connect Core section 5.1, without what vouches for others of them (email_verified)."""
 _UNREACHABLE = "The identity provider cannot be reached at present."
 
 
@@ -37,7 +41,7 @@ class UpstreamIdentity:
     claims: Mapping[str, Any]
     """Of the holder; unbounded."""
     lasting: Mapping[str, Any]
-    """Of them and with sub those of the ID token, which a refresh seldom repeats; unbounded."""
+    """Of them and with sub those of the ID token, for a refresh that brings none; unbounded."""
     expires_at: float | None
     """exp of the access token in epoch seconds; None: nobody says."""
 
@@ -50,10 +54,15 @@ async def identify(
     nonce: of the login; None: a refresh, for which known are the lasting claims of before. Raises OAuthFault:
     temporarily_unavailable, invalid_grant when the ID token is of another login or user, server_error.
     """
-    lasting = {**known, **await _id_claims(tokens, context, nonce=nonce, now=now)}
+    fresh = await _id_claims(tokens, context, nonce=nonce, now=now)
+    lasting = {**(_about_people(known, context.config.claims) if fresh else known), **fresh}
     if known.get("sub", lasting.get("sub")) != lasting.get("sub"):
         raise OAuthFault("invalid_grant", "The login is of another user now.", detail="sub of the ID token changed")
     access = await _access_claims(tokens, context, now)
+    remote = context.config.verification.remote
+    if remote is not None and remote.kind == "Userinfo" and lasting.get("sub", access.get("sub")) != access.get("sub"):
+        # OpenID Connect Core section 5.3.2.
+        raise OAuthFault("server_error", "The identity provider contradicts itself.", detail="sub of userinfo differs")
     own = {**lasting, **await _userinfo(tokens, context, lasting.get("sub"))}
     merged = {**own, **access}
     subject = _subject(own, access, context.config.claims)
@@ -134,6 +143,16 @@ async def _userinfo(tokens: UpstreamTokens, context: Context, subject: object) -
         # Section 5.3.2: else one user's access token could be given to another's login.
         raise OAuthFault("server_error", "The identity provider contradicts itself.", detail="sub of userinfo differs")
     return claims
+
+
+def _about_people(known: Mapping[str, Any], table: ClaimTable) -> Mapping[str, Any]:
+    """Give what stays true of somebody of whom a new ID token came without it: profile, and never a right.
+
+    Identity providers leave names and pictures out of later ID tokens; but a role that is missing was taken away.
+    """
+    people = (table.user_id, table.email, table.name, table.username, table.nickname, table.picture)
+    kept = _ABOUT_PEOPLE.union(*people)
+    return {name: value for name, value in known.items() if name in kept}
 
 
 def _subject(own: Mapping[str, Any], access: Mapping[str, Any], table: ClaimTable) -> str:

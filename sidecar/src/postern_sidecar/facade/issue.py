@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
-import structlog
 
 from postern_sidecar.facade.artefacts import RefreshGrant, seal_as
 from postern_sidecar.facade.clients import Client
@@ -15,6 +14,7 @@ from postern_sidecar.facade.faults import OAuthFault
 from postern_sidecar.facade.identities import UpstreamIdentity, bound_claims
 from postern_sidecar.facade.messages import FacadeAnswer, json_answer
 from postern_sidecar.facade.upstream_answers import UpstreamTokens
+from postern_sidecar.logs import get_logger
 from postern_sidecar.sealing import Purpose
 from postern_sidecar.tokens.sealed import AccessTokenContent
 
@@ -107,12 +107,12 @@ def _seal_refresh_token(grant: Grant, context: Context, now: float) -> str | Non
     try:
         return seal_as(context.seals, content, now)
     except ValueError:
-        structlog.get_logger("postern.facade").warning("the refresh token would be too long and is not given")
+        get_logger("postern.facade").warning("the refresh token would be too long and is not given")
         return None
 
 
 def _bound(claims: Mapping[str, Any], context: Context) -> dict[str, Any]:
     kept, dropped = bound_claims(claims, context.config)
     if dropped:
-        structlog.get_logger("postern.facade").warning("claims are too long and left out", names=dropped)
+        get_logger("postern.facade").warning("claims are too long and left out", names=dropped)
     return kept

@@ -83,19 +83,25 @@ def consent_page(view: ConsentView, config: SidecarConfig, request_id: str) -> F
     return _page(200, body, b"same-origin", "consent_asked")
 
 
-def error_page(status: int, title: str, text: str, request_id: str) -> FacadeAnswer:
-    """Give a page that says what is wrong and what to do."""
+def error_page(status: int, title: str, text: str, request_id: str, *, way_back: str = "") -> FacadeAnswer:
+    """Give a page that says what is wrong and what to do.
+
+    way_back: an https URL that is offered as a link; empty: none.
+    """
+    host = host_of(way_back)
     body = (
         _environment()
         .get_template("error.html")
-        .render(title=title, text=text, status=status, request_id=visible(request_id, 128))
+        .render(
+            title=title, text=text, status=status, request_id=visible(request_id, 128), way_back=way_back, host=host
+        )
     )
     return _page(status, body, b"no-referrer", "refused")
 
 
-def fault_page(fault: PageFault, request_id: str) -> FacadeAnswer:
-    """Give the page for a fault."""
-    page = error_page(fault.status, fault.title, fault.text, request_id)
+def fault_page(fault: PageFault, request_id: str, *, way_back: str = "") -> FacadeAnswer:
+    """Give the page for a fault. way_back: as error_page has it."""
+    page = error_page(fault.status, fault.title, fault.text, request_id, way_back=way_back)
     retry = () if fault.retry_after_s is None else ((b"retry-after", str(fault.retry_after_s).encode()),)
     return replace(page, headers=(*page.headers, *retry), event=fault.event)
 

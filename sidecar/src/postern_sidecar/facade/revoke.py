@@ -32,20 +32,20 @@ async def _revoke(client: Client, form: Mapping[str, str], context: Context, now
     if token is None:
         raise OAuthFault("invalid_request", "The parameter token is missing.")
     # token_type_hint is not needed: what is sealed tells its kind (RFC 7009 section 2.1 lets us ignore it).
-    subject = await _revoke_refresh_token(client, token, context, now)
+    subject = await _revoke_refresh_token(client, token, context)
     if subject is None:
         subject = await _revoke_access_token(client, token, context, now)
     # Of a token that nobody knows there is nothing left to do (RFC 7009 section 2.2).
     return replace(json_answer(200, {}, event="revoked"), client_id=client.id, subject=subject)
 
 
-async def _revoke_refresh_token(client: Client, token: str, context: Context, now: float) -> str | None:
+async def _revoke_refresh_token(client: Client, token: str, context: Context) -> str | None:
     """Revoke it, if it is one; gives its subject."""
     grant = open_as(context.seals, RefreshGrant, token)
     if grant is None:
         return None
     _check_client(grant.client, client)
-    await context.exchange.revoke(grant.upstream_token, "refresh_token", now=now)
+    await context.exchange.revoke(grant.upstream_token, "refresh_token")
     context.refreshing.forget(grant.upstream_token)
     return grant.subject
 
@@ -59,7 +59,7 @@ async def _revoke_access_token(client: Client, token: str, context: Context, now
         return ""
     _check_client(content.client_id, client)
     if content.upstream_token:
-        await context.exchange.revoke(content.upstream_token, "access_token", now=now)
+        await context.exchange.revoke(content.upstream_token, "access_token")
     return content.sub
 
 
@@ -73,7 +73,7 @@ async def _revoke_upstream_token(token: str, context: Context, now: float) -> st
         )
     if isinstance(claims, Invalid):
         return ""
-    await context.exchange.revoke(token, "access_token", now=now)
+    await context.exchange.revoke(token, "access_token")
     return str(claims.get("sub", ""))
 
 

@@ -64,9 +64,11 @@ async def _refresh(client: Client, form: Mapping[str, str], context: Context, no
     """Grant refresh_token (RFC 6749 section 6)."""
     previous = _open_refresh_token(client, form, context)
     _check_resource(form, previous.resource, context)
-    wanted = _narrowed(form, previous)
+    _check_required_scopes(previous, context)
+    wanted = _narrowed(form, previous, context)
     await _await_keys(context)
-    asked = outward(previous.scopes, context.config, offline=True)
+    known = previous.scopes if context.config.verification.supported_scopes else ()
+    asked = outward(known, context.config, offline=True)
 
     async def ask() -> UpstreamTokens:
         return await context.exchange.refresh(previous, scopes=asked, now=now)
@@ -117,14 +119,25 @@ def _open_refresh_token(client: Client, form: Mapping[str, str], context: Contex
     return grant
 
 
-def _narrowed(form: Mapping[str, str], grant: RefreshGrant) -> tuple[str, ...]:
+def _check_required_scopes(grant: RefreshGrant, context: Context) -> None:
+    """Refuse a grant whose tokens would open nothing.
+
+    Some clients refresh first when scopes are lacking, and log in anew only when that fails.
+    """
+    if not set(context.config.verification.required_scopes) <= set(grant.scopes):
+        raise OAuthFault("invalid_grant", "The login lacks scopes that are required here: log in anew.")
+
+
+def _narrowed(form: Mapping[str, str], grant: RefreshGrant, context: Context) -> tuple[str, ...]:
     """Give the scopes that a refresh asks for; some clients ask for more before they log in anew."""
     asked = parse_scopes(form.get("scope"))
     # Clients repeat what they asked for at login, of which this one names no right.
     wanted = tuple(scope for scope in asked or () if scope != OFFLINE_ACCESS)
     if not set(wanted) <= set(grant.scopes):
         raise OAuthFault("invalid_scope", "A refresh cannot ask for more scopes than were granted: log in anew.")
-    return wanted or grant.scopes
+    # What the policy has today counts; one without scopes leaves them to the server.
+    supported = context.config.verification.supported_scopes
+    return tuple(scope for scope in wanted or grant.scopes if not supported or scope in (*supported, OFFLINE_ACCESS))
 
 
 async def _await_keys(context: Context) -> None:
@@ -140,14 +153,16 @@ async def _await_keys(context: Context) -> None:
 
 def _granted(asked: Sequence[str], upstream: UpstreamTokens, context: Context) -> tuple[str, ...]:
     """Give the scopes of the access token: of those asked for the ones that the identity provider granted."""
+    # It names no right, only the wish for a refresh token.
+    rights = tuple(scope for scope in asked if scope != OFFLINE_ACCESS)
     if upstream.scope is None:
         # Not stated: as asked for (RFC 6749 section 5.1).
-        return tuple(asked)
+        return rights
     granted = inward(upstream.scope, context.config)
     if not asked and not context.config.verification.supported_scopes:
         # The policy knows no scopes, so nobody could ask for any: they are for the server to read.
         return granted
-    return tuple(scope for scope in asked if scope in granted)
+    return tuple(scope for scope in rights if scope in granted)
 
 
 def _required(form: Mapping[str, str], name: str) -> str:

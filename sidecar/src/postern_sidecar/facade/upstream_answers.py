@@ -112,6 +112,9 @@ def refusal_of(answer: Answer) -> Refusal | None:
     error = members.get("error")
     if isinstance(error, str) and error:
         kind = _KINDS.get(error, RefusalKind.CLIENT if answer.status == 401 else RefusalKind.OTHER)
+        if answer.status == 401 and error == "access_denied":
+            # Auth0's words for a wrong client secret.
+            kind = RefusalKind.CLIENT
         return Refusal(kind, f"status {answer.status}, {error}: {members.get('error_description', '')}")
     if answer.status == 401:
         return Refusal(RefusalKind.CLIENT, "status 401")

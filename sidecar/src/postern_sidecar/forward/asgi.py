@@ -9,14 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 
-import structlog
-
 from postern_sidecar.forward.connection import UpstreamConnection
 from postern_sidecar.forward.faults import Fault, UpstreamFailed, fault_answer
 from postern_sidecar.forward.headers import Headers, framing_headers, response_headers, slash_redirect
 from postern_sidecar.forward.pool import UpstreamPool
 from postern_sidecar.forward.response import ResponseHead
 from postern_sidecar.forward.upload import ClientGone, Receive, Send, Upload
+from postern_sidecar.logs import get_logger
 
 __all__ = ["Forwarder", "Order", "send_answer"]
 
@@ -27,7 +26,7 @@ _LINGER_S = 5.0
 _REPEAT_WITHIN_S = 5.0
 _MAX_REMEMBERED = 64
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
 """Who asked for what, and what was decided: this module is the audit line."""
 
-import structlog
-
 from postern_sidecar.gate.decision import Answer, Forward, outcome_of
 from postern_sidecar.gate.request import RequestHead
+from postern_sidecar.logs import get_logger
 
 __all__ = ["record"]
 
@@ -20,7 +19,7 @@ def record(head: RequestHead, decision: Answer | Forward, *, request_id: str, la
         return
     principal = decision.principal
     answer = decision if isinstance(decision, Answer) else None
-    structlog.get_logger("postern.audit").info(
+    get_logger("postern.audit").info(
         "decision",
         outcome=outcome_of(decision).value,
         reason=answer.reason.value if answer is not None and answer.reason is not None else None,

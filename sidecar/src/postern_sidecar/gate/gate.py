@@ -1,7 +1,5 @@
 """May this request pass? This module is the gate: it asks in a fixed order, and never raises."""
 
-import structlog
-
 from postern_crds.sidecar_config import SidecarConfig
 from postern_sidecar.discovery.facade_metadata import facade_metadata
 from postern_sidecar.discovery.locations import Location, Locations
@@ -18,6 +16,7 @@ from postern_sidecar.gate.origins import Origins
 from postern_sidecar.gate.paths import Paths, is_ambiguous
 from postern_sidecar.gate.request import RequestHead
 from postern_sidecar.gate.upstream import Upstream
+from postern_sidecar.logs import get_logger
 from postern_sidecar.metrics import Metrics
 from postern_sidecar.outcome import Invalid, Principal, Reason, Unavailable
 from postern_sidecar.tokens.source import Source
@@ -50,7 +49,7 @@ class Gate:
         try:
             decision = await self._decide(head, now)
         except Exception:  # noqa: BLE001 - the gate's last line: an undecided request is refused, and counted as our fault
-            structlog.get_logger("postern.gate").exception("decision failed", method=head.method)
+            get_logger("postern.gate").exception("decision failed", method=head.method)
             decision = answers.unavailable(Unavailable(Reason.INTERNAL), ())
         reason = decision.reason if isinstance(decision, Answer) else None
         self._metrics.decisions.labels(outcome_of(decision).value, "none" if reason is None else reason.value).inc()

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-import structlog
-
 from postern_crds.sidecar_config import IssuerConfig
 from postern_sidecar.idp.client import IdpClient
 from postern_sidecar.idp.metadata import Metadata, load_metadata
 from postern_sidecar.idp.refreshed import MAX_RETRY_S, Clock, Refreshed
+from postern_sidecar.logs import get_logger
 from postern_sidecar.metrics import Metrics
 from postern_sidecar.tokens.jwks import Jwks
 
@@ -108,7 +107,7 @@ class Issuer:
             try:
                 delay_s = await self.refresh_due()
             except Exception:  # noqa: BLE001 - a background loop: whatever happens, the keys must stay fresh
-                structlog.get_logger("postern.idp").exception("refreshing failed")
+                get_logger("postern.idp").exception("refreshing failed")
                 delay_s = MAX_RETRY_S
             # At least a second: a clock that jumps must not make this a busy loop.
             await sleep(max(delay_s, 1.0))

@@ -7,10 +7,9 @@ import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 
 from postern_sidecar.health.probes import Probes, perform
 
@@ -33,7 +32,7 @@ class Source(Protocol):
         """Metrics in Prometheus' text format."""
 
 
-def create_health_app(source: Source, probes: Probes, *, upstream_host: str) -> Starlette:
+def create_health_app(source: Source, probes: Probes, *, upstream_host: str) -> Router:
     """Give the application; probes are performed against upstream_host."""
 
     async def startupz(_: Request) -> Response:
@@ -58,7 +57,7 @@ def create_health_app(source: Source, probes: Probes, *, upstream_host: str) -> 
         user_agent = request.headers.get("user-agent", "postern")
         return Response(status_code=await perform(probe, upstream_host, user_agent=user_agent))
 
-    return Starlette(
+    return Router(
         routes=[
             Route("/startupz", startupz),
             Route("/readyz", readyz),

@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import httpx
 
 from postern_sidecar.errors import CaUnavailable, IdpRefused, IdpUnreachable, MalformedDocument
+from postern_sidecar.idp.transport import Transport
 
 __all__ = ["MAX_BYTES", "TOTAL_S", "Answer", "IdpClient", "Page", "explain"]
 
@@ -28,8 +29,9 @@ MAX_BYTES = 512 * 1024
 MAX_REDIRECTS = 3
 SYSTEM_AUTHORITIES = Path(ssl.get_default_verify_paths().openssl_capath)
 """The directory in which OpenSSL looks for public certificate authorities."""
-_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32)
-"""Keys and metadata need one connection; logins and refreshes come in bursts, each waiting for the other side."""
+_MAX_AT_ONCE = 32
+"""Requests under way. Keys and metadata need one; logins and refreshes come in bursts, each waiting for the other
+side."""
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})", re.IGNORECASE)
 
 
@@ -73,13 +75,21 @@ class IdpClient:
         self._authorities = authorities
         self._total_s = total_s
         self._ca_required = ca_required
-        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._tls: ssl.SSLContext | None = None
+        self._slots = asyncio.Semaphore(_MAX_AT_ONCE)
+        self._client = httpx.AsyncClient(
+            transport=Transport(self._trust),
+            trust_env=False,
+            # One user's cookies must not travel with another's request.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            # No compression: a small answer cannot grow beyond the size bound.
+            headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "postern"},
+        )
 
     async def get(self, url: str) -> Page:
         """Fetch a page. Raises an IdpError that says where and what; never anything else."""
-        client = self._connect(_checked_scheme(url))
         async with self._bounded(url):
-            return await _follow(client, url)
+            return await _follow(self._client, url)
 
     async def post(self, url: str, form: Mapping[str, str], *, headers: Mapping[str, str] | None = None) -> Answer:
         """Send a form (application/x-www-form-urlencoded); else as send."""
@@ -93,18 +103,20 @@ class IdpClient:
 
         Raises an IdpError that says where and what, without anything of the headers and the body; never anything else.
         """
-        client = self._connect(_checked_scheme(url))
         async with (
             self._bounded(url),
-            client.stream(method, url, headers=dict(headers or {}), content=body or None) as response,
+            self._client.stream(method, url, headers=dict(headers or {}), content=body or None) as response,
         ):
             return Answer(url, response.status_code, await _read_body(response, url), _content_type(response))
 
     @asynccontextmanager
     async def _bounded(self, url: str) -> AsyncIterator[None]:
-        """Bound the time, and turn what goes wrong into an IdpError."""
+        """Check the URL, bound the time, and turn what goes wrong into an IdpError."""
+        _check_scheme(url)
+        if self._ca_pem is None and self._ca_required:
+            raise CaUnavailable("the policy names a caBundle, but ca.crt is absent: create its ConfigMap and key")
         try:
-            async with asyncio.timeout(self._total_s):
+            async with asyncio.timeout(self._total_s), self._slots:
                 yield
         except (TimeoutError, httpx.TimeoutException) as error:
             raise IdpUnreachable(f"no complete answer within {self._total_s:g} s from {url}") from error
@@ -118,36 +130,19 @@ class IdpClient:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        clients, self._clients = self._clients, {}
-        for client in clients.values():
-            await client.aclose()
-
-    def _connect(self, scheme: str) -> httpx.AsyncClient:
-        # Made at the first fetch, for start-up does not wait for it. The client for loopback trusts nobody, so that it
-        # is no way around.
-        if self._ca_pem is None and self._ca_required:
-            raise CaUnavailable("the policy names a caBundle, but ca.crt is absent: create its ConfigMap and key")
-        if scheme not in self._clients:
-            self._clients[scheme] = httpx.AsyncClient(
-                verify=self._trust() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-                trust_env=False,
-                timeout=self._total_s,
-                limits=_LIMITS,
-                # One user's cookies must not travel with another's request.
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-                # No compression: a small answer cannot grow beyond the size bound.
-                headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "postern"},
-            )
-        return self._clients[scheme]
+        await self._client.aclose()
 
     def _trust(self) -> ssl.SSLContext:
-        context = _public_trust(self._authorities)
-        if self._ca_pem is not None:
-            try:
-                context.load_verify_locations(cadata=self._ca_pem.decode("ascii"))
-            except (ValueError, ssl.SSLError) as error:
-                raise CaUnavailable(f"ca.crt of the caBundle holds no usable PEM certificate: {error}") from error
-        return context
+        # Made at the first connection with TLS, for start-up does not wait for it; then shared by all.
+        if self._tls is None:
+            context = _public_trust(self._authorities)
+            if self._ca_pem is not None:
+                try:
+                    context.load_verify_locations(cadata=self._ca_pem.decode("ascii"))
+                except (ValueError, ssl.SSLError) as error:
+                    raise CaUnavailable(f"ca.crt of the caBundle holds no usable PEM certificate: {error}") from error
+            self._tls = context
+        return self._tls
 
 
 def _public_trust(authorities: Path) -> ssl.SSLContext:
@@ -205,13 +200,13 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, (parts.hostname or "").lower(), parts.port or default
 
 
-def _checked_scheme(url: str) -> str:
+def _check_scheme(url: str) -> None:
     try:
         parts = urlsplit(url)
         if (parts.scheme == "https" and parts.hostname) or (
             parts.scheme == "http" and _is_loopback(parts.hostname or "")
         ):
-            return parts.scheme
+            return
     except ValueError as error:
         raise MalformedDocument(f"not a URL: {url!r}: {error}") from error
     raise MalformedDocument(f"neither https nor http on loopback: {url!r}")

@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import structlog
-
 from postern_sidecar.errors import IdpError
+from postern_sidecar.logs import get_logger
 
 __all__ = [
     "DEFAULT_INTERVAL_S",
@@ -167,7 +166,7 @@ class Refreshed(Generic[Value]):
         except IdpError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - a background task: whatever happens, the next refresh must come
-            structlog.get_logger("postern.idp").exception("refresh failed unexpectedly")
+            get_logger("postern.idp").exception("refresh failed unexpectedly")
             self._fail(IdpError(f"unexpected {type(error).__name__}; the log has the details"))
         else:
             now = self._clock.monotonic()
@@ -180,7 +179,7 @@ class Refreshed(Generic[Value]):
         before = self.state
         if str(error) != str(before.error):
             # Once for each cause: an outage would fill the log otherwise.
-            structlog.get_logger("postern.idp").warning("refresh failed", reason=error.reason.value, cause=str(error))
+            get_logger("postern.idp").warning("refresh failed", reason=error.reason.value, cause=str(error))
         # A copy: the original keeps the frames alive that it passed through.
         self.state = State(before.held, type(error)(str(error)), before.failures + 1, self._clock.monotonic())
 

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, Protocol, TypeVar
 
-import structlog
-
+from postern_sidecar.logs import get_logger
 from postern_sidecar.policy.load import ConfigFault, Loaded
 
 __all__ = ["Enforcement", "Live"]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Enforcement(Protocol):

@@ -17,7 +17,7 @@ from postern_sidecar.idp.endpoints import Endpoints
 from postern_sidecar.material import Material
 from postern_sidecar.metrics import FacadeMetrics
 from postern_sidecar.proxy.server import FacadeServer
-from postern_sidecar.sealing import Seals
+from postern_sidecar.sealing import Seals, upstream_name
 from postern_sidecar.tokens.sealed import SealedTokens
 from postern_sidecar.tokens.source import Source
 
@@ -39,11 +39,11 @@ class Lasting:
         self._metrics = metrics
         self._documents = Documents(DocumentFetcher())
         self._refreshing = Refreshing()
-        self._seals: tuple[KeyRing, str, Seals] | None = None
+        self._seals: tuple[KeyRing, str, str, Seals] | None = None
 
     def equip(self, config: SidecarConfig, proxy: ProxyConfig, material: Material, upstream: Upstream) -> Equipment:
         """Put the facade of a policy together; makes no network call."""
-        seals = self._seals_of(material.ring, proxy.issuer)
+        seals = self._seals_of(material.ring, proxy.issuer, upstream_name(config, proxy))
         facade = None if seals is None else Facade(self._context(config, proxy, material, upstream, seals))
         source = SealedTokens(config, seals) if proxy.token_mode == "Sealed" else upstream.tokens  # noqa: S105
         return Equipment(FacadeServer(facade, self._metrics, audit=config.log.audit), source)
@@ -53,13 +53,13 @@ class Lasting:
         await self._refreshing.aclose()
         await self._documents.aclose()
 
-    def _seals_of(self, ring: KeyRing | None, issuer: str) -> Seals | None:
+    def _seals_of(self, ring: KeyRing | None, issuer: str, upstream: str) -> Seals | None:
         if ring is None:
             return None
-        if self._seals is None or self._seals[:2] != (ring, issuer):
+        if self._seals is None or self._seals[:3] != (ring, issuer, upstream):
             # The same ring stays the same object, so that the tokens verified with it need not be opened again.
-            self._seals = (ring, issuer, Seals(ring, issuer))
-        return self._seals[2]
+            self._seals = (ring, issuer, upstream, Seals(ring, issuer, upstream))
+        return self._seals[3]
 
     def _context(
         self, config: SidecarConfig, proxy: ProxyConfig, material: Material, upstream: Upstream, seals: Seals

@@ -4,8 +4,6 @@ import asyncio
 import time
 from email.utils import formatdate
 
-import structlog
-
 from postern_sidecar.facade.artefacts import fingerprint
 from postern_sidecar.facade.facade import Facade, FacadeEndpoint, answer_fault
 from postern_sidecar.facade.faults import OAuthFault
@@ -15,6 +13,7 @@ from postern_sidecar.forward.headers import request_length
 from postern_sidecar.forward.upload import ClientGone, Receive, Send
 from postern_sidecar.gate.issuer import ClientState
 from postern_sidecar.gate.request import RequestHead
+from postern_sidecar.logs import get_logger
 from postern_sidecar.metrics import FacadeMetrics
 from postern_sidecar.proxy.events import EVENTS, OTHER_EVENT
 
@@ -79,7 +78,7 @@ class FacadeServer:
         self._metrics.seconds.labels(endpoint.value).observe(latency_s)
         if not self._audit:
             return
-        structlog.get_logger("postern.audit").info(
+        get_logger("postern.audit").info(
             "facade",
             endpoint=endpoint.value,
             result=answer.event,

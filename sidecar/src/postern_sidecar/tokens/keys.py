@@ -4,11 +4,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64decode
 
+from postern_sidecar.logs import get_logger
 from postern_sidecar.strict_json import read_object
 
 __all__ = ["MAX_KEYS", "KeyRing", "SigningKey", "read_keys"]
@@ -78,7 +78,7 @@ def read_keys(body: bytes, previous: KeyRing | None = None) -> KeyRing:
             keys.append(_read_key(entry))
         except (JoseError, ValueError, TypeError, KeyError) as error:
             kid = entry.get("kid") if isinstance(entry, dict) else None
-            structlog.get_logger("postern.keys").debug("key skipped", kid=kid, cause=str(error))
+            get_logger("postern.keys").debug("key skipped", kid=kid, cause=str(error))
     if not keys:
         raise ValueError(f"none of {len(entries)} keys is usable")
     return KeyRing(tuple(keys), digest)

@@ -11,8 +11,8 @@ __all__ = ["Expected", "check_claims", "is_date", "is_foreign_kind", "is_one_of"
 _LAST_SECOND = 253402300799
 """End of the year 9999: what lies beyond is no date."""
 _ID_TOKEN_CLAIMS = ("nonce", "at_hash", "c_hash")
-_FOREIGN_KINDS = frozenset(("id", "refresh", "offline", "logout"))
-"""Kinds of token that some issuers tell apart only inside: Keycloak by the claim typ, Cognito by token_use."""
+_FOREIGN_KINDS = frozenset(("id", "id_token", "refresh", "refresh_token", "offline", "logout"))
+"""Kinds of token that some issuers tell apart only inside: Keycloak by typ, Cognito and Hydra by token_use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class Expected:
     """aud must name one of them."""
     audience_required: bool
     """False: aud is not looked at."""
+    client_id: str
+    """client_id, else azp, must be this; empty: neither is looked at."""
     leeway_s: float
 
 
@@ -33,6 +35,8 @@ def check_claims(claims: Mapping[str, Any], expected: Expected, now: float) -> R
     if not is_one_of(claims.get("iss"), expected.issuers):
         return Reason.WRONG_ISSUER
     if expected.audience_required and not names_one_of(claims.get("aud"), expected.audiences):
+        return Reason.WRONG_AUDIENCE
+    if expected.client_id and not _is_issued_to(claims, expected.client_id):
         return Reason.WRONG_AUDIENCE
     if _is_other_kind(claims):
         return Reason.ID_TOKEN
@@ -56,6 +60,16 @@ def names_one_of(audience: object, accepted: frozenset[str]) -> bool:
     if not isinstance(named, list) or not all(isinstance(item, str) for item in named):
         return False
     return not accepted.isdisjoint(named)
+
+
+def _is_issued_to(claims: Mapping[str, Any], client_id: str) -> bool:
+    """Whether a token names this client (RFC 9068 section 2.2), or lacks the claim and names it in azp.
+
+    With azp, and the client in aud as well, it would be the client's ID token (OpenID Connect Core section 2).
+    """
+    if "client_id" in claims:
+        return bool(claims["client_id"] == client_id)
+    return claims.get("azp") == client_id and not names_one_of(claims.get("aud"), frozenset((client_id,)))
 
 
 def _is_other_kind(claims: Mapping[str, Any]) -> bool:

@@ -6,19 +6,20 @@ no clear answer about the token, such as an outage, a page for people or a refus
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from cachetools import LRUCache
 
 from postern_crds.sidecar_config import RemoteVerification, SidecarConfig
 from postern_sidecar.errors import CaUnavailable, IdpError, MalformedDocument
-from postern_sidecar.idp.client import Answer, IdpClient
+from postern_sidecar.idp.client import TOTAL_S, Answer, IdpClient
 from postern_sidecar.idp.endpoints import Endpoints
 from postern_sidecar.idp.metadata import Metadata
 from postern_sidecar.idp.refreshed import Refreshed
+from postern_sidecar.logs import get_logger
 from postern_sidecar.outcome import Invalid, Reason, Unavailable
 from postern_sidecar.strict_json import read_object
 from postern_sidecar.tokens.jwt import MAX_TOKEN_BYTES
@@ -27,13 +28,18 @@ from postern_sidecar.tokens.remote_questions import Question, question_for
 from postern_sidecar.tokens.signed import issuer_name, issuer_names
 from postern_sidecar.tokens.source import Evidence
 
-__all__ = ["MAX_FLIGHTS", "NEGATIVE_S", "RemoteTokens"]
+__all__ = ["MAX_AT_ONCE", "MAX_FLIGHTS", "NEGATIVE_S", "RemoteTokens"]
 
 NEGATIVE_S = 5.0
 """How long a refusal or an outage is remembered for one token: repeating it costs the identity provider nothing."""
 MAX_FLIGHTS = 256
-"""Tokens asked about at one time; with more, the identity provider is not keeping up, and they would only queue."""
+"""Tokens under way; with more, the identity provider is not keeping up, and they would only queue."""
+MAX_AT_ONCE = 24
+"""Tokens asked about at one time: fewer than IdpClient serves, since anybody can send tokens, and logins and keys must
+not wait behind them."""
 _MAX_REMEMBERED = 10_000
+_TOKEN = re.compile(rb"[!-~]+")
+"""It goes into headers (RFC 6749 appendix A.12, without the space)."""
 
 Verdict = Mapping[str, Any] | Invalid | Unavailable
 
@@ -64,6 +70,7 @@ class RemoteTokens:
         self._endpoints = Endpoints(config.issuer, metadata)
         self._question: Question = question_for(remote, secret)
         self._lacks_secret = bool(remote.secret_file) and secret is None
+        self._turns = asyncio.Semaphore(MAX_AT_ONCE)
         self._flights: dict[bytes, asyncio.Task[Verdict]] = {}
         self._refused: LRUCache[bytes, _Remembered] = LRUCache(_MAX_REMEMBERED)
         self._reported = ""
@@ -95,7 +102,7 @@ class RemoteTokens:
 
     async def claims(self, token: bytes, now: float) -> Verdict:
         """Ask about a token, or join whoever asks about it already; gives what the answer says of it."""
-        if len(token) > MAX_TOKEN_BYTES:
+        if len(token) > MAX_TOKEN_BYTES or _TOKEN.fullmatch(token) is None:
             return Invalid(Reason.MALFORMED_TOKEN)
         digest = hashlib.sha256(token).digest()
         refused = self._refused.get(digest)
@@ -131,8 +138,11 @@ class RemoteTokens:
             self._report(f"the secret file {self._remote.secret_file} is absent or empty")
             return Unavailable(Reason.CREDENTIALS_UNAVAILABLE)
         try:
-            url = await self._url()
-            answer = await self._question.ask(self._client, url, token)
+            async with asyncio.timeout(TOTAL_S), self._turns:
+                answer = await self._question.ask(self._client, await self._url(), token)
+        except TimeoutError:
+            self._report(f"no turn to ask within {TOTAL_S:g} s: too many tokens at once")
+            return Unavailable(Reason.VERIFICATION_UNAVAILABLE)
         except IdpError as error:
             self._report(str(error))
             return Unavailable(error.reason if isinstance(error, CaUnavailable) else Reason.VERIFICATION_UNAVAILABLE)
@@ -186,5 +196,5 @@ class RemoteTokens:
     def _report(self, cause: str) -> None:
         if cause != self._reported:
             # Once for each cause: an outage would fill the log otherwise.
-            structlog.get_logger("postern.tokens").warning("tokens cannot be verified", cause=cause)
+            get_logger("postern.tokens").warning("tokens cannot be verified", cause=cause)
             self._reported = cause

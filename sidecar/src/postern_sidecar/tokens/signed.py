@@ -83,7 +83,13 @@ class SignedTokens:
     def _expected(self) -> Expected:
         rules = self._config.verification
         names = issuer_names(self._config, self._metadata.value)
-        return Expected(names, frozenset(rules.audiences), rules.audience_required, rules.leeway_s)
+        return Expected(
+            names,
+            frozenset(rules.audiences),
+            audience_required=rules.audience_required,
+            client_id=rules.client_id,
+            leeway_s=rules.leeway_s,
+        )
 
 
 def issuer_names(config: SidecarConfig, metadata: Metadata | None) -> frozenset[str]:

@@ -3,9 +3,8 @@
 import hashlib
 import time
 
-import structlog
-
 from postern_crds.sidecar_config import SidecarConfig
+from postern_sidecar.logs import get_logger
 from postern_sidecar.metrics import Metrics
 from postern_sidecar.outcome import Invalid, Principal, Unavailable, Valid, Verification
 from postern_sidecar.tokens.cache import VerifiedTokens
@@ -54,7 +53,7 @@ class Verifier:
         identity = read_identity(claims, self._config.claims, evidence.scopes)
         headers, dropped = identity_headers(identity, claims, self._config.forward)
         if dropped:
-            structlog.get_logger("postern.tokens").warning("identity headers are too long and not sent", names=dropped)
+            get_logger("postern.tokens").warning("identity headers are too long and not sent", names=dropped)
         return Principal(
             issuer=evidence.issuer,
             subject=claims.get("sub", ""),

@@ -1,5 +1,7 @@
 // A small, real OpenID provider for tests and examples: `ISSUER=… LISTEN=… RESOURCES=… node server.mjs`.
 // SIGHUP makes a new signing key; the one before stays published, so a token lives through one rotation, not through two.
+// It also reads CLIENTS_FILE anew.
+// SIGUSR2 ends all logins: refresh tokens and opaque access tokens are worth nothing any more, browsers stay logged in.
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -12,6 +14,8 @@ const WELL_KNOWN = /^\/\.well-known\/(oauth-authorization-server|openid-configur
 class RotatingProvider {
   #count = 0;
 
+  #grants = new Set();
+
   constructor(settings) {
     this.settings = settings;
     this.keys = [];
@@ -22,8 +26,20 @@ class RotatingProvider {
     this.#count += 1;
     this.keys = [createSigningKey(`key-${this.#count}`), ...this.keys.slice(0, 1)];
     this.provider = createProvider(this.settings, this.keys);
+    this.provider.on('grant.saved', (grant) => this.#grants.add(grant.jti));
     this.answer = this.provider.callback();
     console.log(`signing with key-${this.#count}`);
+  }
+
+  async revokeLogins() {
+    const { AccessToken, AuthorizationCode, Grant, RefreshToken } = this.provider;
+    const ended = [...this.#grants];
+    this.#grants.clear();
+    for (const id of ended) {
+      for (const kind of [AccessToken, AuthorizationCode, RefreshToken]) await kind.revokeByGrantId(id);
+      await (await Grant.find(id))?.destroy();
+    }
+    console.log(`revoked ${ended.length} logins`);
   }
 }
 
@@ -64,6 +80,7 @@ function main() {
     : http.createServer(handle);
   server.listen(settings.listen.port, settings.listen.host, () => console.log(`ready: ${settings.issuer}`));
   process.on('SIGHUP', () => rotating.rotate());
+  process.on('SIGUSR2', () => rotating.revokeLogins());
   process.on('SIGTERM', () => {
     server.close(() => process.exit(0));
     server.closeAllConnections();

@@ -27,6 +27,13 @@ function issuerUrl(text) {
   return url;
 }
 
+// Clients that the provider knows from the start: JSON, as in their registration.
+function knownClients(text) {
+  const clients = JSON.parse(text ?? '[]');
+  if (!Array.isArray(clients)) throw new Error('CLIENTS must be a JSON array');
+  return clients;
+}
+
 export function readSettings() {
   const issuer = required('ISSUER');
   const tls = process.env.TLS_CERT ? { cert: required('TLS_CERT'), key: required('TLS_KEY') } : undefined;
@@ -38,6 +45,16 @@ export function readSettings() {
     tls,
     // Resource indicators (RFC 8707) that tokens may be asked for.
     resources: required('RESOURCES').split(/[\s,]+/).filter(Boolean),
+    // What a token is for when the client names no resource; undefined: for none, and opaque.
+    defaultResource: process.env.DEFAULT_RESOURCE || undefined,
     accessTokenSeconds: seconds('TTL', 300),
+    clients: knownClients(process.env.CLIENTS),
+    // The same in a file, which is read anew at each SIGHUP.
+    clientsFile: process.env.CLIENTS_FILE || undefined,
+    registration: process.env.REGISTRATION !== 'off',
+    // Access tokens that nobody but the provider can read.
+    opaque: process.env.TOKENS === 'opaque',
+    // A refresh token is good for one use.
+    rotation: process.env.ROTATION !== 'off',
   };
 }

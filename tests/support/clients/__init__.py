@@ -1,0 +1,1 @@
+"""MCP clients as people use them, each with the scripted browser for its logins."""
