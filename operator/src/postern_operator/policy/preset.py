@@ -52,7 +52,7 @@ class ProxyPreset:
     """None: JWT."""
     names_client: bool = False
     """Whether its JWTs name in client_id the application that they were issued to, and in aud nothing of ours: the
-    former binds them then, and aud is looked at where the policy names audiences alone."""
+    former binds them then, and aud is only looked at where the policy names audiences."""
     auth_method: AuthMethod = "client_secret_post"
     openid: Literal["always", "asked", "never"] = "always"
     """Whether it gives ID tokens; asked: when scopes.requested does not leave openid out."""
