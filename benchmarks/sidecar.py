@@ -32,6 +32,8 @@ REQUESTS = 1000
 CONNECTIONS = 8
 TOKENS = 100
 PATIENCE_S = 20
+_LEAVE = "import os; os._exit(0)"
+"""Without taking the modules down again, which is no part of a start."""
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 BODY = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}'.ljust(300)
 
@@ -41,7 +43,7 @@ class Run:
     """One process from its start to its end."""
 
     import_ms: float
-    """exec to exit of a process that only imports the program, less one that imports nothing."""
+    """exec to the end of the imports of a process that only imports the program, less one that imports nothing."""
     first_answer_ms: float
     started: Usage
     """At the first answer."""
@@ -165,8 +167,8 @@ def _seconds(command: list[str], environment: dict[str, str]) -> float:
 
 def _measure(installation: Installation, environment: dict[str, str], scene: _Scene) -> Run:
     python = str(installation.programs / "python3")
-    nothing = _seconds([python, "-c", "pass"], environment)
-    imports = _seconds([python, "-c", "import postern_sidecar.__main__"], environment) - nothing
+    nothing = _seconds([python, "-c", _LEAVE], environment)
+    imports = _seconds([python, "-c", f"import postern_sidecar.__main__; {_LEAVE}"], environment) - nothing
     port = _free_port()
     options = ["--config", str(scene.config), "--listen", f"127.0.0.1:{port}", "--health", "127.0.0.1:0"]
     command = [str(installation.programs / "postern-sidecar"), *options, "--upstream", f"127.0.0.1:{scene.upstream}"]

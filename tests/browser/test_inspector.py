@@ -1,5 +1,6 @@
 """The MCP Inspector's web UI at a protected server: a real client whose user sits in the same browser."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,9 +24,8 @@ def inspector(stage: Stage, tmp_path: Path) -> Iterator[Inspector]:
 
 def token_results(sidecar: Sidecar) -> list[str]:
     """How the token endpoint answered so far, from the audit lines."""
-    mark = '"endpoint": "token", "result": "'
-    lines = sidecar.program.written().splitlines()
-    return [line.partition(mark)[2].partition('"')[0] for line in lines if mark in line]
+    lines = map(json.loads, sidecar.program.written().splitlines())
+    return [line["result"] for line in lines if line.get("endpoint") == "token"]
 
 
 def connect(page: Page, inspector: Inspector) -> None:
