@@ -10,6 +10,7 @@ import yaml
 
 from examples.demo import story
 from examples.demo.stage import Stage
+from postern_crds.sidecar_config import SCHEMA_VERSION
 from tests.cluster.installation import ISSUER, MANIFESTS, OPERATOR_NAMESPACE, Identity, protect
 from tests.support.kube import Kube, wait_for
 
@@ -112,7 +113,7 @@ def test_a_spoilt_configuration_map_is_repaired_and_never_enforced(weather: Kube
 
     def repaired() -> bool:
         text = weather.get("configmap", "postern-weather")["data"]["policy.json"]
-        return bool(json.loads(text)["schemaVersion"] == 1)
+        return bool(json.loads(text)["schemaVersion"] == SCHEMA_VERSION)
 
     wait_for("the controller writes it anew", repaired, timeout_s=60)
     wait_for("the same configuration", lambda: _sidecar(weather)["configHash"] == good)
