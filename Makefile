@@ -44,7 +44,7 @@ try: init ## the whole story on loopback: no cluster, no root (KEEP=1 leaves it 
 demo: init ## the whole story on a real Kubernetes (CLUSTER=current: kubectl's current context)
 	$(RUN) python -m examples.demo
 
-test-fast: init ## unit, property, in-process and socket tests: under a minute
+test-fast: init ## unit, property, in-process and socket tests: some three minutes
 	$(RUN) pytest -m "not cluster and not root and not browser and not clients" -n 2 --dist loadfile
 
 test-kernel: init ## the redirect's rules, in network namespaces of their own (root)
